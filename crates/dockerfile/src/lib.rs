@@ -1,0 +1,9 @@
+//! Reads a Dockerfile into a plan, with no input or output of its own.
+//!
+//! The language is what BuildKit's `docker/dockerfile:1` accepts. Everything here is a function from text to values: the
+//! crate knows nothing of files, engines, registries or the environment, and it never stops at the first problem.
+//!
+//! Start reading at [`directive`] for the comments at the top of a file.
+
+pub mod directive;
+mod line;
