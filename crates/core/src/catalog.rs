@@ -1,0 +1,208 @@
+//! Detects, chooses, and opens engines. A value, never a global.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use crate::checked::Checked;
+use crate::engine::{Engine, EngineName};
+use crate::error::{Error, ErrorKind, Result};
+use crate::host::Host;
+use crate::names::nearest;
+use crate::provider::{Detection, EngineProvider, Instance};
+
+/// How long a provider has to detect. It gives up on each candidate after two seconds by itself;
+/// this is for one that does not.
+const DETECTION_LIMIT: Duration = Duration::from_millis(2_100);
+
+/// The engines a program was built with, and the order in which `auto` prefers them.
+#[derive(Debug)]
+pub struct Catalog {
+    providers: Vec<Arc<dyn EngineProvider>>,
+    preference: Vec<EngineName>,
+}
+
+/// Where a choice came from, for people: `--engine`, `BOXWRIGHT_ENGINE`, a file with its path.
+pub type Origin = String;
+
+/// The engine that a user asked for, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// An engine's name. `auto` means the first ready one of the preference.
+    pub engine: String,
+    /// Where it was said.
+    pub origin: Origin,
+}
+
+/// The instance that was chosen, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selection {
+    /// The instance.
+    pub instance: Instance,
+    /// Why this one, as a clause, e.g. "`--engine`" or "the first ready one of docker, podman".
+    pub because: String,
+}
+
+/// What one provider found.
+#[derive(Debug)]
+pub struct Survey {
+    /// The engine.
+    pub engine: EngineName,
+    /// One answer for each place.
+    pub detections: Vec<Detection>,
+}
+
+impl Catalog {
+    /// Returns a catalog of `providers`, preferred in that order.
+    #[must_use]
+    pub fn new(providers: Vec<Arc<dyn EngineProvider>>) -> Self {
+        let preference = providers.iter().map(|provider| provider.name()).collect();
+        Self { providers, preference }
+    }
+
+    /// Returns the catalog with the order in which `auto` prefers engines. One that is not listed is
+    /// never chosen by `auto`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidInput`] when a name is of no engine.
+    pub fn with_preference(mut self, names: &[String]) -> Result<Self> {
+        let named = names.iter().map(|name| Ok(self.provider(name)?.name()));
+        self.preference = named.collect::<Result<_>>()?;
+        Ok(self)
+    }
+
+    /// Returns the names of all engines, in the order of the catalog.
+    #[must_use]
+    pub fn names(&self) -> Vec<EngineName> {
+        self.providers.iter().map(|provider| provider.name()).collect()
+    }
+
+    fn provider(&self, name: &str) -> Result<&Arc<dyn EngineProvider>> {
+        let found = self.providers.iter().find(|provider| provider.name().as_str() == name);
+        found.ok_or_else(|| {
+            let names = self.names();
+            let known: Vec<&str> = names.iter().map(EngineName::as_str).collect();
+            let error = Error::new(ErrorKind::InvalidInput, format!("unknown engine `{name}`"));
+            match nearest(name, &known) {
+                Some(near) => error.with_remedy(format!("use `{near}`")),
+                None => error.with_remedy(format!("use one of {}, or `auto`", known.join(", "))),
+            }
+        })
+    }
+
+    /// Asks all engines at once, and returns what each answered, in the order of the catalog.
+    pub async fn detect(&self, host: &Host) -> Vec<Survey> {
+        join_all(self.providers.iter().map(|provider| survey(provider, host))).await
+    }
+
+    /// Chooses by the first of `choices`, else by `auto`. Only what can be chosen is asked.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidInput`] for an unknown name, [`ErrorKind::Unavailable`] when nothing is
+    /// ready, with every place that was looked at.
+    pub async fn choose(&self, choices: &[Choice], host: &Host) -> Result<Selection> {
+        match choices.first() {
+            Some(choice) if choice.engine != "auto" => {
+                let provider = self
+                    .provider(&choice.engine)
+                    .map_err(|error| error.with_context("set by", choice.origin.clone()))?;
+                let survey = survey(provider, host).await;
+                let because = choice.origin.clone();
+                take_ready(vec![survey], because).map_err(|surveys| {
+                    let name = &choice.engine;
+                    let error = none_ready(format!("the engine `{name}` is not ready"), &surveys);
+                    error
+                        .with_context("set by", choice.origin.clone())
+                        .or_remedy("see `boxwright engines` for what is there")
+                })
+            }
+            _ => {
+                let preferred: Vec<_> = self
+                    .preference
+                    .iter()
+                    .map(|name| self.provider(name.as_str()))
+                    .collect::<Result<_>>()?;
+                let surveys =
+                    join_all(preferred.into_iter().map(|provider| survey(provider, host))).await;
+                let names: Vec<&str> = self.preference.iter().map(EngineName::as_str).collect();
+                let because = format!("the first ready one of {}", names.join(", "));
+                take_ready(surveys, because).map_err(|surveys| {
+                    none_ready("no container engine is ready".to_owned(), &surveys)
+                        .or_remedy("install Docker or Podman, or start the one you have; `boxwright engines` tells more")
+                })
+            }
+        }
+    }
+
+    /// Opens an instance, with its requests checked and its errors stamped.
+    ///
+    /// # Errors
+    ///
+    /// As [`EngineProvider::open`].
+    pub async fn open(
+        &self,
+        instance: &Instance,
+        builder: Option<&str>,
+        host: &Host,
+    ) -> Result<Arc<dyn Engine>> {
+        let provider = self.provider(instance.engine.as_str())?;
+        let opened = provider.open(host, instance, builder).await;
+        let stamp = |error: Error| {
+            error.at(instance.engine.clone(), &instance.endpoint, crate::error::Operation::Open)
+        };
+        Ok(Arc::new(Checked::new(opened.map_err(stamp)?)))
+    }
+}
+
+async fn survey(provider: &Arc<dyn EngineProvider>, host: &Host) -> Survey {
+    let engine = provider.name();
+    let answer = tokio::time::timeout(DETECTION_LIMIT, provider.detect(host)).await;
+    let detections = answer.unwrap_or_else(|_| {
+        let error = Error::new(ErrorKind::Unavailable, "no answer within two seconds");
+        vec![Detection::Unusable { place: engine.to_string(), error }]
+    });
+    Survey { engine, detections }
+}
+
+fn take_ready(surveys: Vec<Survey>, because: String) -> Result<Selection, Vec<Survey>> {
+    let ready =
+        surveys.iter().flat_map(|survey| &survey.detections).find_map(|found| match found {
+            Detection::Ready(instance) => Some(instance.clone()),
+            Detection::Unusable { .. } | Detection::Absent { .. } => None,
+        });
+    ready.map(|instance| Selection { instance, because }).ok_or(surveys)
+}
+
+/// Says of every place what is wrong with it. The remedy is that of the first engine that is there at all.
+fn none_ready(message: String, surveys: &[Survey]) -> Error {
+    let mut cause = String::new();
+    let mut remedy = None;
+    for survey in surveys {
+        for detection in &survey.detections {
+            let separator = if cause.is_empty() { "" } else { "; " };
+            let engine = &survey.engine;
+            // Writing to a string cannot fail.
+            let _ = match detection {
+                Detection::Ready(_) => Ok(()),
+                Detection::Absent { place } => {
+                    write!(cause, "{separator}{engine}: nothing at {place}")
+                }
+                Detection::Unusable { place, error } => {
+                    remedy = remedy.or_else(|| error.remedy().map(str::to_owned));
+                    let why = error.causes().into_iter().next();
+                    let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
+                    write!(cause, "{separator}{engine} at {place}: {error}{why}")
+                }
+            };
+        }
+    }
+    let error = Error::new(ErrorKind::Unavailable, message).with_cause(cause);
+    match remedy {
+        Some(remedy) => error.with_remedy(remedy),
+        None => error,
+    }
+}
