@@ -1,0 +1,234 @@
+//! Real engines and registries for tests, beside any that the user has: `cargo xtask environment`.
+
+pub(crate) mod base_image;
+pub(crate) mod certificates;
+mod clear;
+mod daemon;
+mod docker;
+mod layout;
+mod network;
+mod podman;
+mod processes;
+pub(crate) mod registry;
+mod setup;
+mod start;
+mod state;
+pub(crate) mod supervisor;
+mod user;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use rustix::process::{Signal, getuid};
+
+use crate::console::{print, say};
+use crate::packages::{self, Need};
+use crate::problem::{Problem, Result};
+use crate::workspace;
+use layout::Layout;
+use setup::{Setup, choose, read_all};
+use state::State;
+use supervisor::{Lifetime, Supervisor};
+
+/// How long a supervisor may take to end everything.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// What to do with an environment.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Bring engines and registries up, and print the variables that tests read
+    Up {
+        #[command(flatten)]
+        place: Place,
+        /// Engines or setups, such as `docker` or `podman/rootless`; all that this user can have, if none is named
+        setups: Vec<String>,
+    },
+    /// End everything that `up` started and remove its folder
+    Down {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Print the variables of an environment that is up: `eval "$(cargo xtask environment env)"`
+    Env {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// List the setups
+    List,
+}
+
+/// Where the environment is.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Place {
+    /// Folder of the environment, with a short absolute path
+    #[arg(long)]
+    dir: Option<PathBuf>,
+}
+
+impl Place {
+    fn layout(&self) -> Result<Layout> {
+        Layout::new(&self.dir.clone().unwrap_or_else(Layout::usual_folder))
+    }
+}
+
+/// Runs `cargo xtask environment`.
+pub(crate) fn run(command: &Command) -> Result<()> {
+    match command {
+        Command::Up { place, setups } => {
+            let layout = place.layout()?;
+            if let Some(state) = State::read(&layout)?.filter(is_up) {
+                return print_variables(&state);
+            }
+            let setups = prepare(setups)?;
+            sweep(&layout)?;
+            layout.create()?;
+            Supervisor::start(&layout, &setups, Lifetime::UntilDown)?;
+            say(format!("end it with `cargo xtask environment down{}`", dir_flag(place)));
+            print_state(&layout)
+        }
+        Command::Down { place } => down(&place.layout()?),
+        Command::Env { place } => print_state(&place.layout()?),
+        Command::List => {
+            for setup in read_all(&workspace::environments())? {
+                print(format!("{:20} {}", setup.name, setup.about));
+            }
+            Ok(())
+        }
+    }
+}
+
+/// An environment that lives as long as this process.
+#[derive(Debug)]
+pub(crate) struct Environment {
+    supervisor: Supervisor,
+    /// What tests read.
+    pub(crate) variables: BTreeMap<String, String>,
+}
+
+impl Environment {
+    /// Brings up what `setups` name, in a folder that no other run has.
+    pub(crate) fn up(setups: &[String]) -> Result<Self> {
+        let setups = prepare(setups)?;
+        let name = format!("/var/tmp/boxwright-{}", rustix::process::getpid().as_raw_nonzero());
+        let layout = Layout::new(Path::new(&name))?;
+        sweep(&layout)?;
+        layout.create()?;
+        let supervisor = Supervisor::start(&layout, &setups, Lifetime::OfThisProcess)?;
+        let state = State::read(&layout)?.unwrap_or_default();
+        Ok(Self { supervisor, variables: state.variables })
+    }
+
+    /// Ends it and waits until it is gone.
+    pub(crate) fn down(self) -> Result<()> {
+        self.supervisor.end()
+    }
+}
+
+/// Installs what the setups need, and returns their names.
+fn prepare(wanted: &[String]) -> Result<Vec<String>> {
+    let mut setups = choose(read_all(&workspace::environments())?, wanted)?;
+    if !getuid().is_root() {
+        let (of_root, others): (Vec<Setup>, Vec<Setup>) =
+            setups.into_iter().partition(Setup::needs_root);
+        if let (Some(setup), false) = (of_root.first(), wanted.is_empty()) {
+            return Err(Problem::new(format!("cannot bring up {}", setup.name))
+                .cause("only root can run it on a socket of its own")
+                .help("run the same command as root, or name `podman/rootless` alone"));
+        }
+        for setup in of_root {
+            say(format!("{} is left out: it needs root", setup.name));
+        }
+        setups = others;
+    }
+    let busybox = (["busybox".to_owned()], ["busybox-static".to_owned()]);
+    let mut needs: Vec<Need<'_>> = setups
+        .iter()
+        .map(|setup| Need { programs: &setup.programs, packages: &setup.packages })
+        .collect();
+    needs.push(Need { programs: &busybox.0, packages: &busybox.1 });
+    packages::ensure(&needs)?;
+    Ok(setups.into_iter().map(|setup| setup.name).collect())
+}
+
+fn is_held(state: &State) -> bool {
+    state.supervisor.is_some_and(processes::Process::is_alive)
+}
+
+fn is_up(state: &State) -> bool {
+    is_held(state) && state.variables.contains_key("BOXWRIGHT_TEST_ENVIRONMENT")
+}
+
+/// Ends the environment in the folder of `layout`, whatever is left of it.
+fn down(layout: &Layout) -> Result<()> {
+    let Some(state) = State::read(layout)? else {
+        say(format!("no environment is up in {}", layout.folder().display()));
+        return Ok(());
+    };
+    if let Some(supervisor) = state.supervisor {
+        supervisor.signal(Signal::TERM);
+        if !supervisor.wait(PATIENCE) {
+            supervisor.signal(Signal::KILL);
+            supervisor.wait(PATIENCE);
+        }
+    }
+    // It has cleared everything itself, unless it was killed.
+    sweep(layout)?;
+    say(format!("the environment in {} is gone", layout.folder().display()));
+    Ok(())
+}
+
+/// Clears what an environment left whose supervisor was killed.
+fn sweep(layout: &Layout) -> Result<()> {
+    match State::read(layout)? {
+        Some(state) if is_held(&state) => {
+            let folder = layout.folder().display();
+            Err(Problem::new(format!("the environment in {folder} is coming up or going down"))
+                .help("wait for it, or end it with `cargo xtask environment down`"))
+        }
+        Some(state) => clear::clear(layout, &state),
+        None => Ok(()),
+    }
+}
+
+fn print_state(layout: &Layout) -> Result<()> {
+    match State::read(layout)?.filter(is_up) {
+        Some(state) => print_variables(&state),
+        None => Err(Problem::new(format!("no environment is up in {}", layout.folder().display()))
+            .help("bring one up with `cargo xtask environment up`")),
+    }
+}
+
+fn print_variables(state: &State) -> Result<()> {
+    for (name, value) in &state.variables {
+        print(format!("export {name}={}", quoted(value)));
+    }
+    Ok(())
+}
+
+/// Returns `value` as one word of a shell.
+pub(crate) fn quoted(value: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/.:_-".contains(c);
+    if !value.is_empty() && value.chars().all(plain) {
+        return value.to_owned();
+    }
+    format!("'{}'", value.replace('\'', "'\\''"))
+}
+
+fn dir_flag(place: &Place) -> String {
+    place.dir.as_ref().map(|dir| format!(" --dir {}", dir.display())).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn values_are_quoted_for_a_shell() {
+        assert_eq!(quoted("localhost:5000"), "localhost:5000");
+        assert_eq!(quoted("a>b"), "'a>b'");
+        assert_eq!(quoted("it's"), "'it'\\''s'");
+        assert_eq!(quoted(""), "''");
+    }
+}

@@ -1,0 +1,140 @@
+//! Bridges and subnets of an environment, apart from those of any engine that the user has.
+
+use std::fs;
+
+use super::layout::Layout;
+use super::state::State;
+use crate::problem::{Explain, Problem, Result};
+use crate::program::{Program, find};
+
+/// Makes a bridge with a free subnet of its own and returns that subnet's prefix, such as `10.201.7`.
+///
+/// `dockerd` must not make `docker0` itself (an other daemon may have it), and with no bridge at all it removes that one.
+pub(crate) fn make_bridge(name: &str, layout: &Layout, state: &mut State) -> Result<String> {
+    let prefix = claim_subnet(name, layout, state)?;
+    Program::new("ip").args(["link", "add", name, "type", "bridge"]).output()?;
+    Program::new("ip").args(["address", "add", &format!("{prefix}.1/24"), "dev", name]).output()?;
+    Program::new("ip").args(["link", "set", name, "up"]).output()?;
+    Ok(prefix)
+}
+
+/// Notes in `state` that the bridge `name` is this environment's, and finds a subnet for it that nothing else has.
+pub(crate) fn claim_subnet(name: &str, layout: &Layout, state: &mut State) -> Result<String> {
+    let routes = fs::read_to_string("/proc/net/route")
+        .explain(|| "cannot read the routes of this machine".to_owned())?;
+    let taken = parse_routes(&routes);
+    let prefix = (0..=255u8)
+        .map(|step| [10, 201, layout.seed().wrapping_add(step)])
+        .find(|[a, b, c]| {
+            let first = u32::from_be_bytes([*a, *b, *c, 0]);
+            let free = taken.iter().all(|(network, mask)| {
+                let mask = mask & 0xffff_ff00;
+                first & mask != network & mask
+            });
+            free && !state.subnets.contains(&format!("{a}.{b}.{c}.0/24"))
+        })
+        .map(|[a, b, c]| format!("{a}.{b}.{c}"))
+        .ok_or_else(|| Problem::new("cannot find a free subnet in 10.201.0.0/16"))?;
+    state.bridges.push(name.to_owned());
+    state.subnets.push(format!("{prefix}.0/24"));
+    state.write(layout)?;
+    Ok(prefix)
+}
+
+/// Returns networks and masks of `/proc/net/route`, without the default route.
+fn parse_routes(text: &str) -> Vec<(u32, u32)> {
+    let route = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let number = |field: &str| u32::from_str_radix(field, 16).ok().map(u32::swap_bytes);
+        Some((number(fields.get(1)?)?, number(fields.get(7)?)?))
+    };
+    text.lines().skip(1).filter_map(route).filter(|(_, mask)| *mask != 0).collect()
+}
+
+/// Returns whether this machine has chains of netavark, Podman's network program.
+pub(crate) fn has_netavark_chains() -> bool {
+    ["filter", "nat"].iter().any(|table| rules(table).iter().any(|rule| is_netavark(rule)))
+}
+
+/// Removes the bridges of an environment and the packet filter rules that engines left for its subnets.
+pub(crate) fn clear(state: &State) {
+    for bridge in &state.bridges {
+        if fs::exists(format!("/sys/class/net/{bridge}")).unwrap_or(false) {
+            let _ = Program::new("ip").args(["link", "delete", bridge]).output();
+        }
+    }
+    if state.subnets.is_empty() || find("iptables").is_none() {
+        return;
+    }
+    for table in ["filter", "nat"] {
+        for rule in rules(table) {
+            if state.subnets.iter().any(|subnet| names_subnet(&rule, subnet)) {
+                delete_rule(table, &rule);
+            }
+        }
+        if !state.had_netavark_chains {
+            remove_netavark_chains(table);
+        }
+    }
+}
+
+/// Removes netavark's chains, unless a rule in them serves someone else.
+fn remove_netavark_chains(table: &str) {
+    let rules = rules(table);
+    let of_others = |rule: &String| {
+        rule.starts_with("-A NETAVARK") && rule.contains('/') && !rule.contains("224.0.0.0/4")
+    };
+    if rules.iter().any(of_others) {
+        return;
+    }
+    for rule in rules.iter().filter(|rule| rule.starts_with("-A") && is_netavark(rule)) {
+        delete_rule(table, rule);
+    }
+    for rule in rules.iter().filter(|rule| is_netavark(rule)) {
+        if let Some(chain) = rule.strip_prefix("-N ") {
+            let _ = Program::new("iptables").args(["--wait", "-t", table, "-X", chain]).output();
+        }
+    }
+}
+
+fn is_netavark(rule: &str) -> bool {
+    rule.contains(" NETAVARK")
+}
+
+/// Returns whether a rule is about an address in `subnet`, such as `10.201.7.0/24`.
+fn names_subnet(rule: &str, subnet: &str) -> bool {
+    let prefix = subnet.trim_end_matches("0/24");
+    rule.split_whitespace().any(|word| word.starts_with(prefix))
+}
+
+fn rules(table: &str) -> Vec<String> {
+    let listed = Program::new("iptables").args(["--wait", "-t", table, "-S"]).text();
+    listed.unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+fn delete_rule(table: &str, rule: &str) {
+    let Some(rest) = rule.strip_prefix("-A ") else { return };
+    // Comments are quoted in the listing.
+    let words = rest.split_whitespace().map(|word| word.trim_matches('"'));
+    let _ = Program::new("iptables").args(["--wait", "-t", table, "-D"]).args(words).output();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{names_subnet, parse_routes};
+
+    #[test]
+    fn routes_are_read_in_network_order_without_the_default() {
+        let text = "Iface Destination Gateway Flags RefCnt Use Metric Mask MTU\n\
+            eth0 00000000 010011AC 0003 0 0 0 00000000 0\n\
+            br0 0007C90A 00000000 0001 0 0 0 00FFFFFF 0\n";
+        assert_eq!(parse_routes(text), [(0x0ac9_0700, 0xffff_ff00)]);
+    }
+
+    #[test]
+    fn a_rule_names_a_subnet_by_whole_numbers() {
+        assert!(names_subnet("-A FORWARD -s 10.201.7.0/24 -j ACCEPT", "10.201.7.0/24"));
+        assert!(names_subnet("-A FORWARD -d 10.201.7.9/32 -j ACCEPT", "10.201.7.0/24"));
+        assert!(!names_subnet("-A FORWARD -s 10.201.70.0/24 -j ACCEPT", "10.201.7.0/24"));
+    }
+}

@@ -1,0 +1,61 @@
+//! Brings up all daemons of an environment.
+
+use std::time::Instant;
+
+use super::layout::Layout;
+use super::registry::{self, PASSWORD, Registries, USER};
+use super::setup::Setup;
+use super::state::State;
+use super::{base_image, docker, podman};
+use crate::problem::{Problem, Result};
+
+/// Starts what `setups` describe, waits until all of it answers, and notes in `state` what tests read.
+///
+/// `progress` is told what is ready; once it fails, nobody wants the environment any more.
+pub(crate) fn start(
+    setups: &[Setup],
+    layout: &Layout,
+    state: &mut State,
+    progress: &mut dyn FnMut(&str) -> std::io::Result<()>,
+) -> Result<()> {
+    let begin = Instant::now();
+    let gone = |error| Problem::new("cannot report progress").cause(error);
+    let wanted: Vec<_> = setups
+        .iter()
+        .filter_map(|setup| Some((setup.name.clone(), setup.registry.clone()?)))
+        .collect();
+    let (mut daemons, registries) = registry::start(&wanted, layout, state)?;
+    for setup in setups {
+        if let Some(docker) = &setup.docker {
+            daemons.push(docker::start(&setup.name, docker, &registries, layout, state)?);
+        }
+        if let Some(podman) = &setup.podman {
+            daemons.push(podman::start(&setup.name, podman, &registries, layout, state)?);
+        }
+    }
+    for daemon in daemons {
+        let (name, time) = daemon.wait()?;
+        progress(&format!("{name} is ready after {} ms", time.as_millis())).map_err(gone)?;
+    }
+    note_registries(&registries, layout, state);
+    if let Some(open) = registries.addresses.get("open") {
+        let image = base_image::push(open)?;
+        progress(&format!("{image} is pushed")).map_err(gone)?;
+        state.variables.insert("BOXWRIGHT_TEST_BASE".to_owned(), image);
+    }
+    progress(&format!("all is ready after {} ms", begin.elapsed().as_millis())).map_err(gone)?;
+    state.write(layout)
+}
+
+fn note_registries(registries: &Registries, layout: &Layout, state: &mut State) {
+    let mut note = |name: &str, value: String| {
+        state.variables.insert(name.to_owned(), value);
+    };
+    for (name, address) in &registries.addresses {
+        note(&format!("BOXWRIGHT_TEST_REGISTRY_{}", name.to_uppercase()), address.clone());
+    }
+    note("BOXWRIGHT_TEST_REGISTRY_USER", USER.to_owned());
+    note("BOXWRIGHT_TEST_REGISTRY_PASSWORD", PASSWORD.to_owned());
+    note("BOXWRIGHT_TEST_REGISTRY_CA", registries.authority.display().to_string());
+    note("BOXWRIGHT_TEST_ENVIRONMENT", layout.folder().display().to_string());
+}
