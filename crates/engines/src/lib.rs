@@ -1,1 +1,14 @@
-//! Placeholder.
+//! The one list of engines, and the settings that choose among them and say where they are.
+//!
+//! Start reading at [`Settings::load`], which merges the user's file, the project's file and the
+//! environment and remembers where each value came from, then [`catalog`], which makes of them a
+//! [`Catalog`](boxwright_core::Catalog) to detect, choose and open engines with.
+//!
+//! No other crate of the workspace names an engine crate. Nothing here talks to an engine.
+
+mod list;
+mod planned;
+pub mod settings;
+
+pub use list::catalog;
+pub use settings::Settings;

@@ -1,0 +1,85 @@
+//! The two files, as types. Unknown keys are refused.
+
+use std::collections::BTreeMap;
+
+use boxwright_core::{PullPolicy, RegistrySetting};
+use schemars::{JsonSchema, Schema};
+use serde::{Deserialize, Serialize};
+
+/// The user's own file, `~/.config/boxwright/config.toml`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct UserFile {
+    /// Which engine is used, and how each one is reached.
+    pub engine: EngineTable,
+    /// How images are built.
+    pub build: BuildTable,
+    /// How single registries are reached, by host with port.
+    pub registry: BTreeMap<String, RegistrySetting>,
+}
+
+/// The `[engine]` table of the user's file.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct EngineTable {
+    /// The engine to use, or `auto` for the first ready one that `prefer` lists. Default: `auto`.
+    pub r#use: Option<String>,
+    /// The engines that `auto` may choose, best first. Default: `["docker", "podman"]`.
+    pub prefer: Option<Vec<String>>,
+}
+
+/// The `[build]` table of both files.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct BuildTable {
+    /// The builder to use, such as `buildkit` or `classic`. Default: the engine's first one.
+    pub builder: Option<String>,
+    /// The platform to build for, such as `linux/arm64`. Default: the engine's own.
+    pub platform: Option<String>,
+    /// When base images are pulled. Default: `missing`.
+    pub pull: Option<PullPolicy>,
+    /// How progress is shown. Default: `auto`.
+    pub progress: Option<ProgressMode>,
+}
+
+/// How progress is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProgressMode {
+    /// A live tree on a terminal, plain lines otherwise.
+    #[default]
+    Auto,
+    /// A live tree.
+    Tty,
+    /// Plain lines.
+    Plain,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A project's file, `boxwright.toml`. It is part of a checkout: it chooses an engine and says how to
+/// build, and has no place for endpoints, credentials or registries.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ProjectFile {
+    /// Which engine is used.
+    pub engine: ProjectEngineTable,
+    /// How images are built.
+    pub build: BuildTable,
+}
+
+/// The `[engine]` table of a project's file.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ProjectEngineTable {
+    /// The engine to use, or `auto` for the first ready one that `prefer` lists. Default: `auto`.
+    pub r#use: Option<String>,
+    /// The engines that `auto` may choose, best first. Default: `["docker", "podman"]`.
+    pub prefer: Option<Vec<String>>,
+}
+
+/// Returns the JSON schema of the two files: of the user's, with that of the project's as a definition.
+#[must_use]
+pub fn schema() -> (Schema, Schema) {
+    (schemars::schema_for!(UserFile), schemars::schema_for!(ProjectFile))
+}
