@@ -1,0 +1,105 @@
+//! Archives of images: what engines save and load.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use boxwright_core::{ByteStream, Digest, Error, ErrorKind, Manifest, Platform, Result};
+
+use crate::layout::Layout;
+
+/// One image of an archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageInArchive {
+    /// Its manifest. For a docker archive, which has none, one that was made here.
+    pub manifest: Manifest,
+    /// What it is for.
+    pub platform: Option<Platform>,
+    /// The names that the archive has for it. They are hostile, and never applied by themselves.
+    pub names: Vec<String>,
+}
+
+/// The format of an archive that is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ArchiveKind {
+    /// A tar of an OCI image layout.
+    Oci,
+    /// What `docker save` wrote before version 25.
+    Docker,
+    /// Both in one, which every engine loads.
+    Combined,
+}
+
+/// What an archive is made of.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ArchiveOptions {
+    /// The format.
+    pub kind: ArchiveKind,
+    /// The names it has for the image, such as `ghcr.io/acme/api:1.4`.
+    pub names: Vec<String>,
+    /// Blobs that are left out, since the reader has them.
+    pub without: BTreeSet<Digest>,
+}
+
+impl ArchiveOptions {
+    /// Returns options for an archive with `names` and all blobs.
+    #[must_use]
+    pub fn new(kind: ArchiveKind, names: Vec<String>) -> Self {
+        Self { kind, names, without: BTreeSet::new() }
+    }
+}
+
+/// Reads the archive `archive` into `layout`: OCI or docker, plain or compressed with gzip or zstd.
+///
+/// # Errors
+///
+/// [`ErrorKind::NotFound`] when there is no such file, else as [`read_stream`].
+pub async fn read(archive: &Path, layout: &Layout) -> Result<Vec<ImageInArchive>> {
+    let _ = (archive, layout);
+    Err(unwritten())
+}
+
+/// Reads an archive from a stream into `layout`.
+///
+/// # Errors
+///
+/// [`ErrorKind::Protocol`] when it is no archive of images, is cut short, or its blobs do not have the
+/// digests they are named by.
+pub async fn read_stream(archive: ByteStream, layout: &Layout) -> Result<Vec<ImageInArchive>> {
+    let _ = (archive, layout);
+    Err(unwritten())
+}
+
+/// Returns the image `manifest` of `layout` as an archive. An error of the layout is an error of the stream.
+///
+/// # Errors
+///
+/// [`ErrorKind::NotFound`] when the layout lacks a blob that is not left out.
+pub async fn write(
+    layout: &Layout,
+    manifest: &Manifest,
+    options: ArchiveOptions,
+) -> Result<ByteStream> {
+    let _ = (layout, manifest, options);
+    Err(unwritten())
+}
+
+/// Writes the image `manifest` of `layout` to the file `destination`: beside it first, then renamed, so
+/// that it is there whole or not at all.
+///
+/// # Errors
+///
+/// [`ErrorKind::Exhausted`] when the disk is full, else as [`write`].
+pub async fn write_file(
+    layout: &Layout,
+    manifest: &Manifest,
+    options: ArchiveOptions,
+    destination: &Path,
+) -> Result<()> {
+    let _ = (layout, manifest, options, destination);
+    Err(unwritten())
+}
+
+fn unwritten() -> Error {
+    Error::new(ErrorKind::Bug, "archives are being written")
+}

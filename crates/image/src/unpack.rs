@@ -1,0 +1,1 @@
+//! The one reader of archives: every tar in the workspace goes through it.
