@@ -4,6 +4,7 @@
 //! blank line, another comment or an instruction.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::ops::Range;
 
 use crate::line::{Line, lines, without_bom};
@@ -17,6 +18,16 @@ pub enum Key {
     Escape,
     /// `check`: which build checks are skipped, and whether a finding is an error.
     Check,
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Syntax => "syntax",
+            Self::Escape => "escape",
+            Self::Check => "check",
+        })
+    }
 }
 
 /// One directive of the block at the top.
@@ -114,9 +125,13 @@ fn block(text: &str, comment: &str) -> Block {
     block
 }
 
-/// Reads one line as a directive whose comment starts with `comment`. Leading white space is not skipped.
-pub(crate) fn of_line(line: &Line<'_>, comment: &str) -> Option<Directive> {
-    let content = line.content();
+fn of_line(line: &Line<'_>, comment: &str) -> Option<Directive> {
+    let (key, value) = of_text(line.content(), comment)?;
+    Some(Directive { key, value, range: line.content_range() })
+}
+
+/// Reads `content` as a directive whose comment starts with `comment`. Leading white space is not skipped.
+pub(crate) fn of_text(content: &str, comment: &str) -> Option<(Key, String)> {
     let (key, value) = key_and_value(content.strip_prefix(comment)?.trim_start())?;
     let key = match key.to_ascii_lowercase().as_str() {
         "syntax" => Key::Syntax,
@@ -124,7 +139,7 @@ pub(crate) fn of_line(line: &Line<'_>, comment: &str) -> Option<Directive> {
         "check" => Key::Check,
         _ => return None,
     };
-    Some(Directive { key, value, range: line.content_range() })
+    Some((key, value))
 }
 
 fn key_and_value(text: &str) -> Option<(&str, String)> {

@@ -5,5 +5,14 @@
 //!
 //! Start reading at [`directive`] for the comments at the top of a file.
 
+pub mod diagnostic;
 pub mod directive;
+pub mod expand;
+mod fragment;
+pub mod heredoc;
+mod lexer;
 mod line;
+mod nearest;
+pub mod parser;
+
+pub use fragment::Word;
