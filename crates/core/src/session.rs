@@ -44,6 +44,16 @@ pub trait Credentials: fmt::Debug + Send + Sync {
     ///
     /// [`ErrorKind::InvalidInput`] when a credentials file or helper is broken, by name.
     async fn for_registry(&self, host: &str) -> Result<Option<Credential>>;
+
+    /// Returns the credential for one repository of the registry `host`. Default: the registry's own.
+    ///
+    /// # Errors
+    ///
+    /// As [`Credentials::for_registry`].
+    async fn for_repository(&self, host: &str, repository: &str) -> Result<Option<Credential>> {
+        let _ = repository;
+        self.for_registry(host).await
+    }
 }
 
 /// Knows no credentials: every access is anonymous.
