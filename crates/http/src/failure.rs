@@ -3,6 +3,7 @@
 use boxwright_core::{Error, ErrorKind};
 
 use crate::endpoint::Endpoint;
+use crate::tolerant::is_hang_up;
 
 const LOOK: &str = "see whether the engine's service still runs, and what its log says";
 
@@ -19,7 +20,9 @@ pub(crate) fn no_answer(endpoint: &Endpoint, error: hyper::Error) -> Error {
     }
     let failure = Error::new(ErrorKind::Unavailable, format!("no answer from `{endpoint}`"))
         .with_remedy(LOOK);
-    if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
+    let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref());
+    let is_cut = error.is_incomplete_message() || error.is_canceled() || error.is_closed();
+    if is_cut || source.is_some_and(is_hang_up) {
         failure.with_cause("it closed the connection before it answered")
     } else {
         failure.with_source(error)

@@ -35,7 +35,8 @@ impl Tolerant {
     }
 }
 
-fn is_hang_up(error: &io::Error) -> bool {
+/// Whether the other side closed the connection.
+pub(crate) fn is_hang_up(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::BrokenPipe
