@@ -1,12 +1,15 @@
 //! The workspace's own commands, run as `cargo xtask COMMAND`. It depends on no other crate of the workspace, so that it
 //! builds first and fast. Begin to read at [`Command`].
 
+mod ci;
 mod console;
 mod environment;
 mod http;
 mod packages;
 mod problem;
 mod program;
+mod test;
+mod tidy;
 mod token_server;
 mod workspace;
 
@@ -25,6 +28,12 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Bring up real engines and registries, run all tests, and take everything down
+    Test(test::Options),
+    /// Check the rules of the style guide that a program can check
+    Tidy,
+    /// Run what continuous integration runs: format, clippy, documentation, licences, tidy, and `test`
+    Ci,
     /// Bring real engines and registries up and down for daily work
     #[command(subcommand)]
     Environment(environment::Command),
@@ -46,6 +55,9 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<()> {
     match command {
+        Command::Test(options) => test::run(&options),
+        Command::Tidy => tidy::run(),
+        Command::Ci => ci::run(),
         Command::Environment(command) => environment::run(&command),
         Command::Supervise(options) => environment::supervisor::supervise(&options),
         Command::TokenServer(options) => token_server::serve(options),

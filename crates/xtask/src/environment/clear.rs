@@ -17,8 +17,8 @@ use super::{network, user};
 use crate::problem::{Explain, Problem, Result};
 use crate::program::Program;
 
-/// How long daemons may take to end their containers and themselves.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// How long processes may take to end that were killed.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Ends and removes everything. What is gone already is no problem.
 pub(crate) fn clear(layout: &Layout, state: &State) -> Result<()> {
@@ -36,16 +36,9 @@ pub(crate) fn clear(layout: &Layout, state: &State) -> Result<()> {
     remove_folder(layout)
 }
 
+/// Kills daemons, shims, monitors, and what runs in containers. All they could tidy up is removed afterwards, so none is
+/// asked to end; some start others as they go, so it looks again until none is left.
 fn end_processes(layout: &Layout, state: &State) -> Result<()> {
-    for daemon in &state.daemons {
-        daemon.signal(Signal::TERM);
-    }
-    let start = Instant::now();
-    while state.daemons.iter().any(|daemon| daemon.is_alive()) && start.elapsed() < PATIENCE {
-        reap_orphans(state);
-        thread::sleep(Duration::from_millis(20));
-    }
-    // Shims, monitors, and what runs in containers. Some start others as they end, so look again until none is left.
     let start = Instant::now();
     loop {
         reap_orphans(state);
@@ -60,7 +53,7 @@ fn end_processes(layout: &Layout, state: &State) -> Result<()> {
         for process in left {
             process.signal(Signal::KILL);
         }
-        thread::sleep(Duration::from_millis(50));
+        thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -106,10 +99,9 @@ fn remove_cgroups(layout: &Layout) {
                 remove_group(&group);
             }
         }
-        if !containers.is_empty() {
-            // The kernel refuses while another Podman has groups in it.
-            let _ = fs::remove_dir(&parent);
-        }
+        // The kernel refuses while another Podman has processes or groups in them.
+        let _ = fs::remove_dir(parent.join("conmon"));
+        let _ = fs::remove_dir(&parent);
     }
 }
 

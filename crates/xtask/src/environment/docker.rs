@@ -70,12 +70,15 @@ pub(crate) fn trust(folder: &Path, authority: &Path) -> Result<()> {
     copy().explain(|| format!("cannot write into `{}`", folder.display()))
 }
 
-/// Makes sure that something can be mounted at `folder`, and notes if it was made for that.
+/// Makes sure that something can be mounted at `folder`, and notes if it was made for that and will stay.
 pub(crate) fn need_folder(folder: &Path, layout: &Layout, state: &mut State) -> Result<()> {
     if folder.exists() {
         return Ok(());
     }
-    state.made_folders.push(folder.to_owned());
-    state.write(layout)?;
+    // What is in /run is gone with the next start of the machine, and a daemon may come to use it meanwhile.
+    if !folder.starts_with("/run") {
+        state.made_folders.push(folder.to_owned());
+        state.write(layout)?;
+    }
     fs::create_dir_all(folder).explain(|| format!("cannot make `{}`", folder.display()))
 }

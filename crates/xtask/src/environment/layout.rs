@@ -15,7 +15,8 @@ const LONGEST: usize = 70;
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
     folder: PathBuf,
-    id: String,
+    /// 64 hexadecimal digits.
+    hash: String,
 }
 
 impl Layout {
@@ -31,8 +32,8 @@ impl Layout {
                 .help("choose another folder with `--dir`, such as `--dir /var/tmp/boxwright`"));
         }
         let hash = Sha256::digest(text.as_bytes());
-        let id = hash[..4].iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self { folder: folder.to_owned(), id })
+        let hash = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { folder: folder.to_owned(), hash })
     }
 
     /// Returns where an environment is when nobody says otherwise: one for each user.
@@ -62,6 +63,15 @@ impl Layout {
         Ok(())
     }
 
+    /// Returns 64 hexadecimal digits that are this environment's.
+    pub(crate) fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    fn id(&self) -> &str {
+        &self.hash[..8]
+    }
+
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
@@ -86,22 +96,22 @@ impl Layout {
 
     /// Returns the name of the bridge of an engine; interfaces have at most 15 bytes.
     pub(crate) fn bridge(&self, suffix: char) -> String {
-        format!("bw{}{suffix}", self.id)
+        format!("bw{}{suffix}", self.id())
     }
 
     /// Returns the name of the user who runs rootless engines, where root makes one.
     pub(crate) fn user(&self) -> String {
-        format!("bw{}", self.id)
+        format!("bw{}", self.id())
     }
 
     /// Returns the cgroup of the containers of this environment, below each hierarchy.
     pub(crate) fn cgroup(&self) -> String {
-        format!("boxwright-{}", self.id)
+        format!("boxwright-{}", self.id())
     }
 
     /// Returns a number that is the same for the same folder, to begin a search for a free subnet.
     pub(crate) fn seed(&self) -> u8 {
-        u8::from_str_radix(&self.id[..2], 16).unwrap_or(0)
+        u8::from_str_radix(&self.hash[..2], 16).unwrap_or(0)
     }
 }
 

@@ -3,7 +3,7 @@
 set -eu
 while [ "$1" != -- ]; do
   case $1 in
-    hide=*) mount -t tmpfs -o mode=0755 tmpfs "${1#hide=}" ;;
+    hide=*) mount -t tmpfs -o mode=1777 tmpfs "${1#hide=}" ;;
     drop=*) umount "${1#drop=}" ;;
     bind=*) pair=${1#bind=}; mount --bind "${pair%%=*}" "${pair#*=}" ;;
   esac

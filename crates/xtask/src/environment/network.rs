@@ -67,38 +67,54 @@ pub(crate) fn clear(state: &State) {
         return;
     }
     for table in ["filter", "nat"] {
-        for rule in rules(table) {
-            if state.subnets.iter().any(|subnet| names_subnet(&rule, subnet)) {
-                delete_rule(table, &rule);
-            }
+        let own: Vec<String> = rules(table)
+            .into_iter()
+            .filter(|rule| state.subnets.iter().any(|subnet| names_subnet(rule, subnet)))
+            .collect();
+        for rule in &own {
+            delete_rule(table, rule);
+        }
+        for chain in own.iter().filter_map(|rule| network_chain(rule)) {
+            delete_chain(table, chain);
         }
         if !state.had_netavark_chains {
-            remove_netavark_chains(table);
+            remove_common_chains(table);
         }
     }
 }
 
-/// Removes netavark's chains, unless a rule in them serves someone else.
-fn remove_netavark_chains(table: &str) {
+/// Removes the chains that netavark has for all networks, unless it still has one for a network of someone else.
+fn remove_common_chains(table: &str) {
     let rules = rules(table);
-    let of_others = |rule: &String| {
-        rule.starts_with("-A NETAVARK") && rule.contains('/') && !rule.contains("224.0.0.0/4")
-    };
-    if rules.iter().any(of_others) {
+    if rules.iter().any(|rule| network_chain(rule).is_some()) {
         return;
     }
-    for rule in rules.iter().filter(|rule| rule.starts_with("-A") && is_netavark(rule)) {
+    for rule in rules.iter().filter(|rule| is_netavark(rule)) {
         delete_rule(table, rule);
     }
-    for rule in rules.iter().filter(|rule| is_netavark(rule)) {
-        if let Some(chain) = rule.strip_prefix("-N ") {
-            let _ = Program::new("iptables").args(["--wait", "-t", table, "-X", chain]).output();
-        }
+    for chain in
+        rules.iter().filter(|rule| is_netavark(rule)).filter_map(|rule| rule.strip_prefix("-N "))
+    {
+        delete_chain(table, chain);
     }
 }
 
 fn is_netavark(rule: &str) -> bool {
     rule.contains(" NETAVARK")
+}
+
+/// Returns the chain of one network that `rule` is about: netavark names it with a number in hexadecimal digits.
+fn network_chain(rule: &str) -> Option<&str> {
+    rule.split_whitespace().find(|word| {
+        let number = word.strip_prefix("NETAVARK-").unwrap_or_default();
+        !number.is_empty() && number.chars().all(|c| c.is_ascii_hexdigit())
+    })
+}
+
+fn delete_chain(table: &str, chain: &str) {
+    for command in ["-F", "-X"] {
+        let _ = Program::new("iptables").args(["--wait", "-t", table, command, chain]).output();
+    }
 }
 
 /// Returns whether a rule is about an address in `subnet`, such as `10.201.7.0/24`.
@@ -121,7 +137,7 @@ fn delete_rule(table: &str, rule: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::{names_subnet, parse_routes};
+    use super::{names_subnet, network_chain, parse_routes};
 
     #[test]
     fn routes_are_read_in_network_order_without_the_default() {
@@ -136,5 +152,13 @@ mod tests {
         assert!(names_subnet("-A FORWARD -s 10.201.7.0/24 -j ACCEPT", "10.201.7.0/24"));
         assert!(names_subnet("-A FORWARD -d 10.201.7.9/32 -j ACCEPT", "10.201.7.0/24"));
         assert!(!names_subnet("-A FORWARD -s 10.201.70.0/24 -j ACCEPT", "10.201.7.0/24"));
+    }
+
+    #[test]
+    fn the_chain_of_a_network_is_told_from_the_common_ones() {
+        let rule = "-A POSTROUTING -s 10.201.7.0/24 -j NETAVARK-1D8721804F16F";
+        assert_eq!(network_chain(rule), Some("NETAVARK-1D8721804F16F"));
+        assert_eq!(network_chain("-A POSTROUTING -j NETAVARK-HOSTPORT-MASQ"), None);
+        assert_eq!(network_chain("-N NETAVARK_FORWARD"), None);
     }
 }

@@ -46,9 +46,10 @@ fn start_root(
     state: &mut State,
 ) -> Result<Daemon> {
     let folder = layout.path("podman");
-    write_settings(&folder, setup, registries, "shm")?;
     let networks = folder.join("networks");
-    write_network(&networks, layout, state)?;
+    let network = layout.bridge('p');
+    write_settings(&folder, setup, registries, "shm", &network)?;
+    write_network(&networks, &network, layout, state)?;
     let mut mounts = unified();
     for hidden in HIDDEN {
         need_folder(Path::new(hidden), layout, state)?;
@@ -77,7 +78,7 @@ fn start_rootless(
     let folder = layout.path("podman-rootless");
     // The locks in shared memory are named after the user, who may run a Podman already.
     let locks = if account.is_this_user() { "file" } else { "shm" };
-    write_settings(&folder, setup, registries, locks)?;
+    write_settings(&folder, setup, registries, locks, "podman")?;
     let sockets = layout.path("run/rootless");
     let runtime = folder.join("runtime");
     let make = || -> std::io::Result<()> {
@@ -98,6 +99,7 @@ fn start_rootless(
     } else {
         let mut mounts = unified();
         mounts.extend(device_mounts(&layout.path("devices"))?);
+        mounts.push("hide=/dev/shm".to_owned());
         // Changing the user resets the tie to the supervisor, so it is made again.
         tied(&mounts, "setpriv")
             .args(["--pdeathsig", "TERM", "--init-groups", "--inh-caps=-all"])
@@ -134,6 +136,7 @@ fn write_settings(
     setup: &Podman,
     registries: &Registries,
     locks: &str,
+    network: &str,
 ) -> Result<()> {
     let (files, processes) = limits();
     let containers = format!(
@@ -143,6 +146,7 @@ fn write_settings(
          pids_limit = 0\n\
          [network]\n\
          network_backend = \"netavark\"\n\
+         default_network = \"{network}\"\n\
          [engine]\n\
          runtime = \"{}\"\n\
          cgroup_manager = \"cgroupfs\"\n\
@@ -186,16 +190,16 @@ fn registries_conf(registries: &Registries) -> String {
 }
 
 /// Writes the default network, with a bridge and a subnet that no other Podman has.
-fn write_network(folder: &Path, layout: &Layout, state: &mut State) -> Result<()> {
+///
+/// Its name is special too: the chain in the packet filter is called after that.
+fn write_network(folder: &Path, name: &str, layout: &Layout, state: &mut State) -> Result<()> {
     state.had_netavark_chains = network::has_netavark_chains();
-    let bridge = layout.bridge('p');
-    let prefix = network::claim_subnet(&bridge, layout, state)?;
+    let prefix = network::claim_subnet(name, layout, state)?;
     let network = serde_json::json!({
-        "name": "podman",
-        // The id that Podman gives its default network.
-        "id": "2f259bab93aaaaa2542ba43ef33eb990d0999ee1b9924b557b7be53c0b7a1bb9",
+        "name": name,
+        "id": layout.hash(),
         "driver": "bridge",
-        "network_interface": bridge,
+        "network_interface": name,
         "created": "2026-01-01T00:00:00Z",
         "subnets": [{ "subnet": format!("{prefix}.0/24"), "gateway": format!("{prefix}.1") }],
         "ipv6_enabled": false,
@@ -205,7 +209,7 @@ fn write_network(folder: &Path, layout: &Layout, state: &mut State) -> Result<()
     });
     let write = || -> std::io::Result<()> {
         fs::create_dir_all(folder)?;
-        fs::write(folder.join("podman.json"), serde_json::to_vec_pretty(&network)?)
+        fs::write(folder.join(format!("{name}.json")), serde_json::to_vec_pretty(&network)?)
     };
     write().explain(|| format!("cannot write into `{}`", folder.display()))
 }

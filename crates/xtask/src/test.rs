@@ -1,0 +1,221 @@
+//! `cargo xtask test`: brings everything up, runs all tests, takes everything down.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use serde::Deserialize;
+
+use crate::console::{print, say};
+use crate::environment::Environment;
+use crate::problem::{Explain, Problem, Result};
+use crate::program::Program;
+use crate::workspace;
+
+/// What to run.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Options {
+    /// Run what takes too long for every run, too
+    #[arg(long)]
+    full: bool,
+    /// Run only what needs no engine: unit tests and those of the command line
+    #[arg(long, conflicts_with = "full")]
+    without_engines: bool,
+}
+
+/// How many tests passed and failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Count {
+    passed: u64,
+    failed: u64,
+}
+
+/// One phase of the run, for the summary.
+#[derive(Debug)]
+struct Phase {
+    name: &'static str,
+    time: Duration,
+    succeeded: bool,
+    count: Option<Count>,
+}
+
+/// Runs `cargo xtask test`.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let mut phases = Vec::new();
+    let environment = if options.without_engines {
+        None
+    } else {
+        let start = Instant::now();
+        let environment = Environment::up(&[])?;
+        phases.push(Phase { name: "set-up", time: start.elapsed(), succeeded: true, count: None });
+        Some(environment)
+    };
+    let tested = test(options, environment.as_ref(), &mut phases);
+    if let Some(environment) = environment {
+        let start = Instant::now();
+        environment.down()?;
+        phases.push(Phase {
+            name: "clean-up",
+            time: start.elapsed(),
+            succeeded: true,
+            count: None,
+        });
+    }
+    tested?;
+    summarize(&phases)
+}
+
+fn test(
+    options: &Options,
+    environment: Option<&Environment>,
+    phases: &mut Vec<Phase>,
+) -> Result<()> {
+    let build = workspace::cargo().args(["test", "--workspace", "--locked", "--no-run", "--quiet"]);
+    phases.push(plain("build", build)?);
+    let mut tests = workspace::cargo().args(["test", "--workspace", "--locked", "--no-fail-fast"]);
+    if options.full {
+        tests = tests.variable("BOXWRIGHT_TEST_FULL", "1");
+    }
+    let tests = with_environment(tests, environment);
+    phases.push(count_lines("unit and command-line tests", tests)?);
+    if let Some(environment) = environment {
+        phases.push(conformance(environment)?);
+    }
+    Ok(())
+}
+
+fn with_environment(mut program: Program, environment: Option<&Environment>) -> Program {
+    for (name, value) in environment.iter().flat_map(|environment| &environment.variables) {
+        program = program.variable(name, value);
+    }
+    program
+}
+
+fn plain(name: &'static str, program: Program) -> Result<Phase> {
+    say(format!("== {name}: {}", program.line()));
+    let start = Instant::now();
+    let succeeded = program.run()?;
+    Ok(Phase { name, time: start.elapsed(), succeeded, count: None })
+}
+
+/// Runs cargo's tests and adds up what each of them says at its end.
+fn count_lines(name: &'static str, program: Program) -> Result<Phase> {
+    say(format!("== {name}: {}", program.line()));
+    let start = Instant::now();
+    let mut child = program.start_with_output()?;
+    let mut count = Count::default();
+    let output = child.stdout.take().map(BufReader::new);
+    for line in output.into_iter().flat_map(BufRead::lines).map_while(std::io::Result::ok) {
+        if let Some(result) = parse_result(&line) {
+            count.passed += result.passed;
+            count.failed += result.failed;
+        }
+        print(line);
+    }
+    let status = child.wait().explain(|| format!("cannot wait for {name}"))?;
+    let succeeded = status.success();
+    Ok(Phase { name, time: start.elapsed(), succeeded, count: Some(count) })
+}
+
+/// Reads a line like `test result: ok. 3 passed; 1 failed; 0 ignored; …`.
+fn parse_result(line: &str) -> Option<Count> {
+    let (_, rest) = line.strip_prefix("test result: ")?.split_once(". ")?;
+    let number = |what: &str| {
+        rest.split("; ").find_map(|part| part.strip_suffix(what)?.trim().parse::<u64>().ok())
+    };
+    Some(Count { passed: number("passed")?, failed: number("failed")? })
+}
+
+fn conformance(environment: &Environment) -> Result<Phase> {
+    let name = "conformance";
+    let program = workspace::build("boxwright-conformance", "boxwright-conformance", &[])?;
+    let reports = workspace::target().join("conformance");
+    let mut run = Program::new(program).in_folder(&workspace::root());
+    let mut required = Vec::new();
+    for (engine, variable) in [("docker", "DOCKER_HOST"), ("podman", "CONTAINER_HOST")] {
+        if environment.variables.contains_key(variable) {
+            required.push(engine);
+        }
+    }
+    if let Some(rootless) = environment.variables.get("BOXWRIGHT_TEST_PODMAN_ROOTLESS") {
+        run = run.args(["--instance", &format!("podman={rootless}")]);
+    }
+    if !required.is_empty() {
+        run = run.args(["--require", &required.join(",")]);
+    }
+    run = run.arg("--report-dir").arg(&reports);
+    let mut phase = plain(name, with_environment(run, Some(environment)))?;
+    phase.count = read_report(&reports.join("report.json"));
+    Ok(phase)
+}
+
+/// What is counted of the conformance report.
+#[derive(Debug, Deserialize)]
+struct Report {
+    results: Vec<Verdict>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Verdict {
+    verdict: String,
+}
+
+fn read_report(path: &Path) -> Option<Count> {
+    let report: Report = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+    let of = |verdicts: &[&str]| {
+        let matching =
+            report.results.iter().filter(|result| verdicts.contains(&result.verdict.as_str()));
+        matching.count() as u64
+    };
+    Some(Count { passed: of(&["pass"]), failed: of(&["fail", "broken"]) })
+}
+
+fn summarize(phases: &[Phase]) -> Result<()> {
+    say("");
+    for Phase { name, time, succeeded, count } in phases {
+        let state = if *succeeded { "ok" } else { "failed" };
+        let minutes = time.as_secs_f64() / 60.0;
+        let count = count.map_or(String::new(), |count| {
+            format!("  {} passed, {} failed", count.passed, count.failed)
+        });
+        say(format!("{minutes:6.1} min  {state:6}  {name}{count}"));
+    }
+    let failed: Vec<&str> =
+        phases.iter().filter(|phase| !phase.succeeded).map(|phase| phase.name).collect();
+    if !failed.is_empty() {
+        return Err(Problem::new(format!("not all succeeded: {}", failed.join(", "))));
+    }
+    let total = phases.iter().filter_map(|phase| phase.count);
+    let total = total.fold(Count::default(), |sum, count| Count {
+        passed: sum.passed + count.passed,
+        failed: sum.failed + count.failed,
+    });
+    print(format!("{} passed, {} failed", total.passed, total.failed));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Count, parse_result, read_report};
+
+    #[test]
+    fn results_of_cargo_are_read() {
+        let line =
+            "test result: FAILED. 12 passed; 3 failed; 0 ignored; 0 measured; finished in 1s";
+        assert_eq!(parse_result(line), Some(Count { passed: 12, failed: 3 }));
+        assert_eq!(parse_result("test a::b ... ok"), None);
+    }
+
+    #[test]
+    fn a_broken_case_counts_as_failed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report.json");
+        let text = r#"{"results": [
+            {"case": "a", "verdict": "pass"}, {"case": "b", "verdict": "broken"},
+            {"case": "c", "verdict": "diverges"}, {"case": "d", "verdict": "fail"}]}"#;
+        std::fs::write(&path, text).unwrap();
+        assert_eq!(read_report(&path), Some(Count { passed: 1, failed: 2 }));
+        assert_eq!(read_report(&folder.path().join("none")), None);
+    }
+}
