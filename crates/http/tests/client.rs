@@ -1,4 +1,5 @@
 //! The client against small servers that misbehave as engines do.
+#![expect(clippy::unwrap_used, reason = "a panic in a test is a failed test with its place")]
 
 use std::io;
 use std::path::PathBuf;
