@@ -1,8 +1,10 @@
 //! The workspace's own commands, run as `cargo xtask COMMAND`. It depends on no other crate of the workspace, so that it
 //! builds first and fast. Begin to read at [`Command`].
 
+mod bench;
 mod ci;
 mod console;
+mod demo;
 mod environment;
 mod http;
 mod packages;
@@ -28,12 +30,17 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Build, push, pull and run an example with a real engine, installing what is missing
+    Demo,
     /// Bring up real engines and registries, run all tests, and take everything down
     Test(test::Options),
     /// Check the rules of the style guide that a program can check
     Tidy,
     /// Run what continuous integration runs: format, clippy, documentation, licences, tidy, and `test`
     Ci,
+    /// Measure
+    #[command(subcommand)]
+    Bench(bench::Command),
     /// Bring real engines and registries up and down for daily work
     #[command(subcommand)]
     Environment(environment::Command),
@@ -55,6 +62,8 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<()> {
     match command {
+        Command::Demo => demo::run(),
+        Command::Bench(command) => bench::run(&command),
         Command::Test(options) => test::run(&options),
         Command::Tidy => tidy::run(),
         Command::Ci => ci::run(),

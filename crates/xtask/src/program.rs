@@ -102,6 +102,11 @@ impl Program {
         self.output_from(b"")
     }
 
+    /// Runs it to its end and returns what it wrote to standard output, whether it succeeded or not.
+    pub(crate) fn captured(mut self) -> Result<Vec<u8>> {
+        Ok(self.run_with(b"")?.stdout)
+    }
+
     /// Like [`Program::output`], with `input` on standard input.
     pub(crate) fn output_from(mut self, input: &[u8]) -> Result<Vec<u8>> {
         let Output { status, stdout, stderr } = self.run_with(input)?;
@@ -148,6 +153,13 @@ impl Program {
     /// Starts it with pipes on standard input and output and `errors` as standard error.
     pub(crate) fn start_with_pipes(mut self, errors: File) -> Result<Child> {
         self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);
+        self.command.spawn().explain(|| format!("cannot start `{}`", self.line()))
+    }
+
+    /// Starts it with a file for both outputs.
+    pub(crate) fn start_silently(mut self, log: File) -> Result<Child> {
+        let errors = log.try_clone().explain(|| "cannot share a log file".to_owned())?;
+        self.command.stdout(log).stderr(errors);
         self.command.spawn().explain(|| format!("cannot start `{}`", self.line()))
     }
 

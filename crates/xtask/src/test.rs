@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use serde::Deserialize;
+use serde_json::Value;
 
 use crate::console::{print, say};
 use crate::environment::Environment;
@@ -150,25 +150,27 @@ fn conformance(environment: &Environment) -> Result<Phase> {
     Ok(phase)
 }
 
-/// What is counted of the conformance report.
-#[derive(Debug, Deserialize)]
-struct Report {
-    results: Vec<Verdict>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Verdict {
-    verdict: String,
-}
-
+/// Counts the verdicts in a conformance report, wherever they stand in it.
 fn read_report(path: &Path) -> Option<Count> {
-    let report: Report = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
-    let of = |verdicts: &[&str]| {
-        let matching =
-            report.results.iter().filter(|result| verdicts.contains(&result.verdict.as_str()));
-        matching.count() as u64
-    };
-    Some(Count { passed: of(&["pass"]), failed: of(&["fail", "broken"]) })
+    let report: Value = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+    let mut count = Count::default();
+    count_verdicts(&report, &mut count);
+    Some(count)
+}
+
+fn count_verdicts(value: &Value, count: &mut Count) {
+    match value {
+        Value::Object(fields) => {
+            match fields.get("verdict").and_then(Value::as_str) {
+                Some("pass") => count.passed += 1,
+                Some("fail" | "broken") => count.failed += 1,
+                _ => {}
+            }
+            fields.values().for_each(|inner| count_verdicts(inner, count));
+        }
+        Value::Array(items) => items.iter().for_each(|inner| count_verdicts(inner, count)),
+        _ => {}
+    }
 }
 
 fn summarize(phases: &[Phase]) -> Result<()> {

@@ -17,6 +17,7 @@ pub(crate) mod supervisor;
 mod user;
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -34,6 +35,9 @@ use supervisor::{Lifetime, Supervisor};
 
 /// How long a supervisor may take to end everything.
 const PATIENCE: Duration = Duration::from_secs(90);
+
+/// What the folders of environments of one run begin with; the number of the process follows.
+const RUNS: &str = "/var/tmp/boxwright-run-";
 
 /// What to do with an environment.
 #[derive(Debug, Subcommand)]
@@ -111,7 +115,8 @@ impl Environment {
     /// Brings up what `setups` name, in a folder that no other run has.
     pub(crate) fn up(setups: &[String]) -> Result<Self> {
         let setups = prepare(setups)?;
-        let name = format!("/var/tmp/boxwright-{}", rustix::process::getpid().as_raw_nonzero());
+        sweep_abandoned();
+        let name = format!("{RUNS}{}", rustix::process::getpid().as_raw_nonzero());
         let layout = Layout::new(Path::new(&name))?;
         sweep(&layout)?;
         layout.create()?;
@@ -123,6 +128,25 @@ impl Environment {
     /// Ends it and waits until it is gone.
     pub(crate) fn down(self) -> Result<()> {
         self.supervisor.end()
+    }
+}
+
+/// Clears what runs left that were killed together with their supervisors.
+fn sweep_abandoned() {
+    let folder = Path::new(RUNS).parent().and_then(|folder| std::fs::read_dir(folder).ok());
+    for entry in folder.into_iter().flatten().flatten() {
+        let of_a_run = entry.path().to_string_lossy().starts_with(RUNS);
+        let owner = std::fs::symlink_metadata(entry.path()).map(|found| found.uid());
+        if !of_a_run || owner.ok() != Some(getuid().as_raw()) {
+            continue;
+        }
+        // One that is held is in use, which is what the error says.
+        if let Ok(layout) = Layout::new(&entry.path())
+            && let Err(problem) = sweep(&layout)
+            && !State::read(&layout).is_ok_and(|state| state.is_some_and(|state| is_held(&state)))
+        {
+            say(problem.to_string());
+        }
     }
 }
 

@@ -110,7 +110,7 @@ pub(crate) fn read_all(folder: &Path) -> Result<Vec<Setup>> {
 
 /// Keeps the setups that `wanted` names, by engine or in full; an empty `wanted` keeps all.
 ///
-/// Registries always stay: the engines are told about them, and the base image is in one.
+/// Registries stay unless some are named: the engines are told about them, and the base image is in one.
 pub(crate) fn choose(setups: Vec<Setup>, wanted: &[String]) -> Result<Vec<Setup>> {
     let named = |setup: &Setup, name: &str| {
         setup.name == name || setup.name.split('/').next() == Some(name)
@@ -120,13 +120,13 @@ pub(crate) fn choose(setups: Vec<Setup>, wanted: &[String]) -> Result<Vec<Setup>
         return Err(Problem::new(format!("there is no setup `{unknown}`"))
             .help(format!("use an engine's name or one of {}", names.join(", "))));
     }
-    Ok(setups
-        .into_iter()
-        .filter(|setup| {
-            let asked = wanted.is_empty() || wanted.iter().any(|name| named(setup, name));
-            asked || setup.registry.is_some()
-        })
-        .collect())
+    let names_registries =
+        setups.iter().any(|s| s.registry.is_some() && wanted.iter().any(|name| named(s, name)));
+    let keep = |setup: &Setup| {
+        let asked = wanted.is_empty() || wanted.iter().any(|name| named(setup, name));
+        asked || (setup.registry.is_some() && !names_registries)
+    };
+    Ok(setups.into_iter().filter(keep).collect())
 }
 
 fn list(folder: &Path) -> Result<Vec<PathBuf>> {
@@ -166,12 +166,14 @@ mod tests {
     }
 
     #[test]
-    fn registries_stay_whatever_is_chosen() {
+    fn registries_stay_unless_some_are_chosen() {
         let all = || read_all(&workspace::environments()).unwrap();
         let chosen = choose(all(), &["podman/rootless".to_owned()]).unwrap();
         assert_eq!(names(&chosen)[0], "podman/rootless");
         assert_eq!(chosen.len(), 5);
         assert_eq!(choose(all(), &["podman".to_owned()]).unwrap().len(), 6);
+        let some = choose(all(), &["docker".to_owned(), "registry/open".to_owned()]).unwrap();
+        assert_eq!(names(&some), ["docker/debian-12", "registry/open"]);
     }
 
     #[test]
