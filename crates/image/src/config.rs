@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use boxwright_core::{Digest, Platform};
+use boxwright_core::{Digest, Error, ErrorKind, Platform, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -118,6 +118,17 @@ pub struct History {
 }
 
 impl ImageConfig {
+    /// Reads a config.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Protocol`] when it is none.
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        serde_json::from_slice(bytes).map_err(|error| {
+            Error::new(ErrorKind::Protocol, "cannot read the image's config").with_source(error)
+        })
+    }
+
     /// Returns the platform that the config names.
     #[must_use]
     pub fn platform(&self) -> Option<Platform> {

@@ -1,5 +1,7 @@
 //! An OCI image layout: blobs in a folder, by digest.
 
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -7,15 +9,25 @@ use async_trait::async_trait;
 use boxwright_core::{
     BlobStore, ByteStream, Descriptor, Digest, Error, ErrorKind, Manifest, Result,
 };
+use tempfile::NamedTempFile;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::config::ImageConfig;
+use crate::manifest::{self, DOCUMENT_LIMIT, Document};
+use crate::verify::{Hasher, Verified, wrong_bytes};
 
 /// A folder with blobs by digest. Cheap to clone.
+///
+/// A blob is written beside and renamed, so it is there whole or not at all, whoever else writes
+/// and whenever the process ends. Every read is verified.
 /// Source: OCI image specification 1.1, `image-layout.md`.
 #[derive(Clone, Debug)]
 pub struct Layout {
     folder: Arc<PathBuf>,
 }
+
+/// Where blobs are written before they have a digest.
+const INGEST: &str = "ingest";
 
 impl Layout {
     /// Opens the layout in `folder`, and makes it if there is none.
@@ -24,7 +36,28 @@ impl Layout {
     ///
     /// [`ErrorKind::Unavailable`] when the folder cannot be made or written.
     pub fn open(folder: impl Into<PathBuf>) -> Result<Self> {
-        Ok(Self { folder: Arc::new(folder.into()) })
+        let folder = folder.into();
+        let fail = |error| cannot_write(&folder, error);
+        for part in [INGEST, "blobs/sha256", "blobs/sha512"] {
+            fs::create_dir_all(folder.join(part)).map_err(fail)?;
+        }
+        for (name, text) in [
+            ("oci-layout", r#"{"imageLayoutVersion":"1.0.0"}"#),
+            ("index.json", r#"{"schemaVersion":2,"manifests":[]}"#),
+        ] {
+            let path = folder.join(name);
+            if !path.exists() {
+                let mut file = temporary(&folder.join(INGEST)).map_err(fail)?;
+                io::Write::write_all(&mut file, text.as_bytes()).map_err(fail)?;
+                match file.persist_noclobber(path) {
+                    Err(error) if error.error.kind() != io::ErrorKind::AlreadyExists => {
+                        return Err(fail(error.error));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(Self { folder: Arc::new(folder) })
     }
 
     /// Returns the folder.
@@ -37,11 +70,33 @@ impl Layout {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NotFound`] when it is not there, [`ErrorKind::Protocol`] when it is larger or its
-    /// bytes are wrong.
+    /// [`ErrorKind::NotFound`] when it is not there, [`ErrorKind::Protocol`] when its bytes are wrong,
+    /// [`ErrorKind::Exhausted`] when it is larger.
     pub async fn read(&self, digest: &Digest, limit: u64) -> Result<Vec<u8>> {
-        let _ = (digest, limit);
-        Err(unwritten())
+        let mut bytes = Vec::new();
+        let blob = self.open_blob(digest).await?;
+        blob.take(limit.saturating_add(1))
+            .read_to_end(&mut bytes)
+            .await
+            .map_err(crate::read_error)?;
+        if bytes.len() as u64 > limit {
+            return Err(Error::new(
+                ErrorKind::Exhausted,
+                format!("cannot read the blob `{digest}`"),
+            )
+            .with_cause(format!("it has more than {limit} bytes")));
+        }
+        Ok(bytes)
+    }
+
+    /// Opens a blob for reading in a blocking thread, verified like any other read.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`] when it is not there.
+    pub fn open_blocking(&self, digest: &Digest) -> Result<impl io::Read + Send + use<>> {
+        let file = fs::File::open(self.path(digest)).map_err(|error| no_blob(digest, error))?;
+        Ok(Verified::new(file, digest.clone()))
     }
 
     /// Keeps `bytes`, and returns what points at them as a `media_type`.
@@ -50,8 +105,9 @@ impl Layout {
     ///
     /// As [`BlobStore::write`].
     pub async fn put(&self, bytes: &[u8], media_type: &str) -> Result<Descriptor> {
-        let _ = (bytes, media_type);
-        Err(unwritten())
+        let stream = Box::new(io::Cursor::new(bytes.to_vec()));
+        let (digest, size) = self.write(stream, None).await?;
+        Ok(Descriptor { media_type: media_type.to_owned(), digest, size })
     }
 
     /// Reads the manifest `digest` and the config it names.
@@ -61,39 +117,126 @@ impl Layout {
     /// [`ErrorKind::NotFound`] when a blob is not there, [`ErrorKind::Protocol`] when it is an index, or
     /// config and manifest disagree.
     pub async fn manifest(&self, digest: &Digest) -> Result<Manifest> {
-        let _ = digest;
-        Err(unwritten())
+        let bytes = self.read(digest, DOCUMENT_LIMIT).await?;
+        let wrong = |cause: String| {
+            Error::new(ErrorKind::Protocol, format!("cannot read the manifest `{digest}`"))
+                .with_cause(cause)
+        };
+        let Document::Manifest(document) = manifest::parse(&bytes, None)? else {
+            return Err(wrong("it is a list of manifests".into()));
+        };
+        let config = self.read(&document.config.digest, DOCUMENT_LIMIT).await?;
+        let config = ImageConfig::parse(&config)?;
+        let diff_ids = config.rootfs.diff_ids;
+        if diff_ids.len() != document.layers.len() {
+            let (layers, diff_ids) = (document.layers.len(), diff_ids.len());
+            return Err(wrong(format!("it has {layers} layers and its config has {diff_ids}")));
+        }
+        let media_type =
+            document.media_type.unwrap_or_else(|| manifest::media_type::OCI_MANIFEST.to_owned());
+        let size = bytes.len() as u64;
+        Ok(Manifest {
+            descriptor: Descriptor { media_type, digest: digest.clone(), size },
+            config: document.config,
+            layers: document.layers.into_iter().zip(diff_ids).collect(),
+        })
     }
 
     /// Reads the config of an image.
     ///
     /// # Errors
     ///
-    /// As [`Layout::read`].
+    /// As [`Layout::read`], and [`ErrorKind::Protocol`] when it is no config.
     pub async fn config(&self, manifest: &Manifest) -> Result<ImageConfig> {
-        let _ = manifest;
-        Err(unwritten())
+        ImageConfig::parse(&self.read(&manifest.config.digest, DOCUMENT_LIMIT).await?)
+    }
+
+    async fn open_blob(&self, digest: &Digest) -> Result<Verified<tokio::fs::File>> {
+        let file = tokio::fs::File::open(self.path(digest)).await;
+        Ok(Verified::new(file.map_err(|error| no_blob(digest, error))?, digest.clone()))
+    }
+
+    // A `Digest` is checked where it is made, so it cannot climb (threat 27).
+    fn path(&self, digest: &Digest) -> PathBuf {
+        self.folder.join("blobs").join(digest.algorithm()).join(digest.hex())
+    }
+
+    pub(crate) fn ingest(&self) -> PathBuf {
+        self.folder.join(INGEST)
     }
 }
 
 #[async_trait]
 impl BlobStore for Layout {
     async fn size(&self, digest: &Digest) -> Result<Option<u64>> {
-        let _ = digest;
-        Err(unwritten())
+        match tokio::fs::metadata(self.path(digest)).await {
+            Ok(data) => Ok(Some(data.len())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(no_blob(digest, error)),
+        }
     }
 
     async fn open(&self, digest: &Digest) -> Result<ByteStream> {
-        let _ = digest;
-        Err(unwritten())
+        Ok(Box::new(self.open_blob(digest).await?))
     }
 
-    async fn write(&self, bytes: ByteStream, expected: Option<&Digest>) -> Result<(Digest, u64)> {
-        let _ = (bytes, expected);
-        Err(unwritten())
+    async fn write(
+        &self,
+        mut bytes: ByteStream,
+        expected: Option<&Digest>,
+    ) -> Result<(Digest, u64)> {
+        let fail = |error| cannot_write(&self.folder, error);
+        let temporary = temporary(&self.ingest()).map_err(fail)?;
+        let file = temporary.as_file().try_clone().map_err(fail)?;
+        let mut file = tokio::fs::File::from_std(file);
+        let mut hasher = expected.map_or_else(Hasher::sha256, Hasher::like);
+        let mut buffer = vec![0; 256 << 10];
+        let mut size = 0;
+        loop {
+            let count = bytes.read(&mut buffer).await.map_err(crate::read_error)?;
+            if count == 0 {
+                break;
+            }
+            hasher.update(&buffer[..count]);
+            file.write_all(&buffer[..count]).await.map_err(fail)?;
+            size += count as u64;
+        }
+        file.flush().await.map_err(fail)?;
+        let digest = hasher.finish();
+        if let Some(expected) = expected
+            && digest != *expected
+        {
+            return Err(wrong_bytes(expected).with_context("digest", digest.as_str()));
+        }
+        temporary.persist(self.path(&digest)).map_err(|error| fail(error.error))?;
+        Ok((digest, size))
     }
 }
 
-fn unwritten() -> Error {
-    Error::new(ErrorKind::Bug, "the layout is being written")
+/// Makes a file that is gone unless it is persisted.
+pub(crate) fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let readable = fs::Permissions::from_mode(0o644);
+    tempfile::Builder::new().prefix("blob-").permissions(readable).tempfile_in(folder)
+}
+
+fn no_blob(digest: &Digest, error: io::Error) -> Error {
+    let message = format!("cannot read the blob `{digest}`");
+    if error.kind() == io::ErrorKind::NotFound {
+        return Error::new(ErrorKind::NotFound, message).with_cause("it is not in the store");
+    }
+    Error::new(ErrorKind::Unavailable, message).with_source(error)
+}
+
+/// Returns the error of a failed write to `path`.
+pub(crate) fn cannot_write(path: &Path, error: io::Error) -> Error {
+    let message = format!("cannot write to `{}`", path.display());
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            Error::new(ErrorKind::Exhausted, message)
+                .with_source(error)
+                .with_remedy("free some space there, or choose another place")
+        }
+        _ => Error::new(ErrorKind::Unavailable, message).with_source(error),
+    }
 }

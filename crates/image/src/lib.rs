@@ -12,5 +12,19 @@ mod document;
 pub mod layout;
 pub mod manifest;
 pub mod output;
+pub mod tar;
 pub mod unpack;
+mod verify;
 pub mod view;
+
+/// Returns the error of a failed read. What a reader of ours put inside comes out again.
+pub(crate) fn read_error(error: std::io::Error) -> boxwright_core::Error {
+    use boxwright_core::{Error, ErrorKind};
+    match error.downcast::<Error>() {
+        Ok(error) => error,
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+            Error::new(ErrorKind::Protocol, "cannot read the archive").with_source(error)
+        }
+        Err(error) => Error::new(ErrorKind::Unavailable, "cannot read").with_source(error),
+    }
+}
