@@ -6,6 +6,7 @@ mod ci;
 mod console;
 mod demo;
 mod environment;
+mod generate;
 mod http;
 mod packages;
 mod problem;
@@ -38,6 +39,8 @@ enum Command {
     Tidy,
     /// Run what continuous integration runs: format, clippy, documentation, licences, tidy, and `test`
     Ci,
+    /// Write the generated parts of the documentation again
+    Generate(generate::Options),
     /// Measure
     #[command(subcommand)]
     Bench(bench::Command),
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<()> {
     match command {
         Command::Demo => demo::run(),
+        Command::Generate(options) => generate::run(&options),
         Command::Bench(command) => bench::run(&command),
         Command::Test(options) => test::run(&options),
         Command::Tidy => tidy::run(),

@@ -140,14 +140,14 @@ impl Bench<'_> {
         let program = match client {
             Client::Own => self.own(builder, &["build", "-q", "-t", &image, &context])?,
             Client::Boxwright => {
-                let (engine, flavour) = match builder {
-                    Builder::Buildkit => ("docker", "buildkit"),
-                    Builder::Classic => ("docker", "classic"),
-                    Builder::Podman => ("podman", "libpod"),
+                let choice: &[&str] = match builder {
+                    Builder::Buildkit => &["--engine", "docker", "--builder", "buildkit"],
+                    Builder::Classic => &["--engine", "docker", "--builder", "classic"],
+                    Builder::Podman => &["--engine", "podman"],
                 };
                 let program = Program::new(self.boxwright)
-                    .args(["build", "-q", "-t", &image, "--engine", engine])
-                    .args(["--builder", flavour])
+                    .args(["build", "-q", "-t", &image])
+                    .args(choice)
                     .arg(&context);
                 self.with_variables(program)
             }

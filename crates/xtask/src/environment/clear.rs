@@ -140,8 +140,11 @@ fn remove_folder(layout: &Layout) -> Result<()> {
     let folder = layout.folder();
     let mut removed = remove(folder);
     if removed.is_err() && !getuid().is_root() {
-        // Files of subordinate users: only the user namespace that made them can remove them.
-        let _ = Program::new("podman").args(["unshare", "rm", "-rf"]).arg(folder).output();
+        // Files of subordinate users: only in a user namespace that has those can they be removed.
+        let _ = Program::new("unshare")
+            .args(["--user", "--map-auto", "--map-root-user", "rm", "-rf"])
+            .arg(folder)
+            .output();
         removed = remove(folder);
     }
     removed.explain(|| format!("cannot remove `{}`", folder.display()))
