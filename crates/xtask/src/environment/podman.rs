@@ -17,8 +17,8 @@ use super::state::State;
 use super::user::{Account, account};
 use crate::problem::{Explain, Result};
 
-/// Folders that every Podman of root shares: its locks and its network namespaces. It gets empty ones of its own.
-const HIDDEN: &[&str] = &["/dev/shm", "/run/netns"];
+/// Folders that every Podman of root shares: locks, network namespaces, containers that run. It gets empty ones of its own.
+const HIDDEN: &[&str] = &["/dev/shm", "/run/containers", "/run/netns", "/run/runc"];
 /// Hides half of a hybrid arrangement of cgroups, which runtimes take for the whole of it.
 const UNIFIED: &str = "/sys/fs/cgroup/unified";
 /// Devices for networks and file systems of ordinary users: name below `/dev`, major and minor number.
