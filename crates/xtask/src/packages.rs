@@ -12,8 +12,8 @@ use crate::program::{Program, find};
 
 /// What Debian's package scripts ask before they start a daemon.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
-/// Our answer: no. The comment tells it from an administrator's file.
-const NO_DAEMONS: &str = "#!/bin/sh\n# Made by `cargo xtask` while it installs packages: no daemon is started.\nexit 101\n";
+/// The beginning of our answer; the comment tells it from an administrator's file.
+const NO_DAEMONS: &str = "#!/bin/sh\n# Made by `cargo xtask`, which installs packages: no daemon is started meanwhile.\n";
 /// How long another run of the package manager may hold its lock.
 const LOCK: Duration = Duration::from_secs(600);
 
@@ -111,11 +111,18 @@ impl Policy {
     fn set() -> Result<Self> {
         let path = Path::new(POLICY);
         // A run that was killed left its file; an administrator's is not ours to change.
-        if fs::read_to_string(path).is_ok_and(|text| text != NO_DAEMONS) {
+        if fs::read_to_string(path).is_ok_and(|text| !text.starts_with(NO_DAEMONS)) {
             return Ok(Self { made: false });
         }
+        // It says no only as long as this process lives, so one that is left does no harm.
+        let this = rustix::process::getpid().as_raw_nonzero();
+        let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+        let started = stat.split(' ').nth(21).unwrap_or_default();
+        let script = format!(
+            "{NO_DAEMONS}[ \"$(cut -d' ' -f22 /proc/{this}/stat 2>/dev/null)\" = {started} ] && exit 101\nexit 0\n"
+        );
         let write = || -> std::io::Result<()> {
-            fs::write(path, NO_DAEMONS)?;
+            fs::write(path, script)?;
             fs::set_permissions(path, fs::Permissions::from_mode(0o755))
         };
         write().explain(|| format!("cannot write `{POLICY}`"))?;

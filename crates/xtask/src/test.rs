@@ -77,19 +77,14 @@ fn test(
     if options.full {
         tests = tests.variable("BOXWRIGHT_TEST_FULL", "1");
     }
-    let tests = with_environment(tests, environment);
+    if let Some(environment) = environment {
+        tests = environment.point(tests);
+    }
     phases.push(count_lines("unit and command-line tests", tests)?);
     if let Some(environment) = environment {
         phases.push(conformance(environment)?);
     }
     Ok(())
-}
-
-fn with_environment(mut program: Program, environment: Option<&Environment>) -> Program {
-    for (name, value) in environment.iter().flat_map(|environment| &environment.variables) {
-        program = program.variable(name, value);
-    }
-    program
 }
 
 fn plain(name: &'static str, program: Program) -> Result<Phase> {
@@ -145,7 +140,7 @@ fn conformance(environment: &Environment) -> Result<Phase> {
         run = run.args(["--require", &required.join(",")]);
     }
     run = run.arg("--report-dir").arg(&reports);
-    let mut phase = plain(name, with_environment(run, Some(environment)))?;
+    let mut phase = plain(name, environment.point(run))?;
     phase.count = read_report(&reports.join("report.json"));
     Ok(phase)
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::problem::Result;
+use crate::problem::{Explain, Result};
 use crate::program::{Program, variable};
 
 /// Returns the folder that holds the workspace's `Cargo.toml`.
@@ -37,7 +37,46 @@ pub(crate) fn target() -> PathBuf {
 }
 
 /// Returns the paths of all tracked files, relative to [`root`].
+///
+/// Without git, or where the workspace is no clone, those are all files but what is built.
 pub(crate) fn tracked_files() -> Result<Vec<String>> {
-    let listed = Program::new("git").args(["ls-files", "-z"]).in_folder(&root()).text()?;
-    Ok(listed.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect())
+    let listed = Program::new("git").args(["ls-files", "-z"]).in_folder(&root()).text();
+    if let Ok(listed) = listed {
+        return Ok(listed.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect());
+    }
+    let mut found = Vec::new();
+    walk(&root(), &root(), &mut found).explain(|| "cannot list the workspace".to_owned())?;
+    found.sort();
+    Ok(found)
+}
+
+fn walk(root: &Path, folder: &Path, found: &mut Vec<String>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
+        if name == "target" || name == ".git" {
+            continue;
+        }
+        if path.is_dir() && !path.is_symlink() {
+            walk(root, &path, found)?;
+        } else {
+            found.push(name);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{root, tracked_files, walk};
+
+    #[test]
+    fn listing_with_and_without_git_finds_this_file() {
+        let this = "crates/xtask/src/workspace.rs".to_owned();
+        assert!(tracked_files().unwrap().contains(&this));
+        let mut found = Vec::new();
+        walk(&root(), &root(), &mut found).unwrap();
+        assert!(found.contains(&this));
+        assert!(!found.iter().any(|path| path.starts_with("target/")));
+    }
 }

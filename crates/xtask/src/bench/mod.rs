@@ -149,7 +149,7 @@ impl Bench<'_> {
                     .args(["build", "-q", "-t", &image])
                     .args(choice)
                     .arg(&context);
-                self.with_variables(program)
+                self.environment.point(program)
             }
         };
         measure(program, &self.folder.join("log"))
@@ -169,14 +169,7 @@ impl Bench<'_> {
             Builder::Podman => Program::new("podman").arg("--remote"),
         };
         let settings = self.folder.join("docker-settings");
-        Ok(self.with_variables(program.args(arguments)).variable("DOCKER_CONFIG", settings))
-    }
-
-    fn with_variables(&self, mut program: Program) -> Program {
-        for (name, value) in &self.environment.variables {
-            program = program.variable(name, value);
-        }
-        program
+        Ok(self.environment.point(program.args(arguments)).variable("DOCKER_CONFIG", settings))
     }
 
     /// Makes the daemon forget all builds, but not the base image.

@@ -27,6 +27,7 @@ use rustix::process::{Signal, getuid};
 use crate::console::{print, say};
 use crate::packages::{self, Need};
 use crate::problem::{Problem, Result};
+use crate::program::Program;
 use crate::workspace;
 use layout::Layout;
 use setup::{Setup, choose, read_all};
@@ -38,6 +39,21 @@ const PATIENCE: Duration = Duration::from_secs(90);
 
 /// What the folders of environments of one run begin with; the number of the process follows.
 const RUNS: &str = "/var/tmp/boxwright-run-";
+
+/// Variables that choose an engine, or say how one is reached.
+const OTHER_ENGINES: &[&str] = &[
+    "BOXWRIGHT_BUILDER",
+    "BOXWRIGHT_ENGINE",
+    "CONTAINER_CONNECTION",
+    "CONTAINER_HOST",
+    "CONTAINER_SSHKEY",
+    "DOCKER_API_VERSION",
+    "DOCKER_CERT_PATH",
+    "DOCKER_CONTEXT",
+    "DOCKER_HOST",
+    "DOCKER_TLS",
+    "DOCKER_TLS_VERIFY",
+];
 
 /// What to do with an environment.
 #[derive(Debug, Subcommand)]
@@ -83,7 +99,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         Command::Up { place, setups } => {
             let layout = place.layout()?;
             if let Some(state) = State::read(&layout)?.filter(is_up) {
-                return print_variables(&state);
+                return print_running(setups, &state);
             }
             let setups = prepare(setups)?;
             sweep(&layout)?;
@@ -123,6 +139,17 @@ impl Environment {
         let supervisor = Supervisor::start(&layout, &setups, Lifetime::OfThisProcess)?;
         let state = State::read(&layout)?.unwrap_or_default();
         Ok(Self { supervisor, variables: state.variables })
+    }
+
+    /// Returns `program` with the variables of this environment, and without those that lead to other engines.
+    pub(crate) fn point(&self, mut program: Program) -> Program {
+        for name in OTHER_ENGINES {
+            program = program.without_variable(name);
+        }
+        for (name, value) in &self.variables {
+            program = program.variable(name, value);
+        }
+        program
     }
 
     /// Ends it and waits until it is gone.
@@ -182,6 +209,18 @@ fn is_held(state: &State) -> bool {
 
 fn is_up(state: &State) -> bool {
     is_held(state) && state.variables.contains_key("BOXWRIGHT_TEST_ENVIRONMENT")
+}
+
+/// Prints the variables of an environment that is up already, if it has all that is wanted.
+fn print_running(wanted: &[String], state: &State) -> Result<()> {
+    let wanted = choose(read_all(&workspace::environments())?, wanted)?;
+    let missing = wanted.iter().find(|setup| !state.setups.contains(&setup.name));
+    // What root alone can have was left out before, too.
+    if let Some(setup) = missing.filter(|setup| getuid().is_root() || !setup.needs_root()) {
+        return Err(Problem::new(format!("an environment without {} is up", setup.name))
+            .help("end it first with `cargo xtask environment down`, or choose another folder with `--dir`"));
+    }
+    print_variables(state)
 }
 
 /// Ends the environment in the folder of `layout`, whatever is left of it.

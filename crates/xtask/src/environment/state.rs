@@ -15,6 +15,9 @@ use crate::problem::{Explain, Problem, Result};
 pub(crate) struct State {
     /// The process that holds all others.
     pub(crate) supervisor: Option<Process>,
+    /// The setups that were asked for.
+    #[serde(default)]
+    pub(crate) setups: Vec<String>,
     /// Daemons that were started directly.
     pub(crate) daemons: Vec<Process>,
     /// The user that was made for rootless engines.
