@@ -7,10 +7,13 @@
 //! This crate knows no Dockerfile instruction and no engine.
 
 mod context;
+mod dockerfile;
 mod entry;
 pub mod ignore;
+mod root;
 mod tar;
 mod walk;
+mod xattr;
 
 pub use context::Context;
 pub use entry::{Entry, EntryKind, HardLink};

@@ -12,13 +12,15 @@ mod document;
 pub mod layout;
 pub mod manifest;
 pub mod output;
+pub mod pipe;
 pub mod tar;
 pub mod unpack;
 mod verify;
 pub mod view;
 
 /// Returns the error of a failed read. What a reader of ours put inside comes out again.
-pub(crate) fn read_error(error: std::io::Error) -> boxwright_core::Error {
+#[must_use]
+pub fn read_error(error: std::io::Error) -> boxwright_core::Error {
     use boxwright_core::{Error, ErrorKind};
     match error.downcast::<Error>() {
         Ok(error) => error,
