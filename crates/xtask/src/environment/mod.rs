@@ -199,6 +199,12 @@ fn prepare(wanted: &[String]) -> Result<Vec<String>> {
         .map(|setup| Need { programs: &setup.programs, packages: &setup.packages })
         .collect();
     needs.push(Need { programs: &busybox.0, packages: &busybox.1 });
+    // Where the kernel has it, dockerd starts no container without this program.
+    let apparmor = (["apparmor_parser".to_owned()], ["apparmor".to_owned()]);
+    let enabled = std::fs::read_to_string("/sys/module/apparmor/parameters/enabled");
+    if enabled.is_ok_and(|text| text.trim() == "Y") && setups.iter().any(|s| s.docker.is_some()) {
+        needs.push(Need { programs: &apparmor.0, packages: &apparmor.1 });
+    }
     packages::ensure(&needs)?;
     Ok(setups.into_iter().map(|setup| setup.name).collect())
 }
