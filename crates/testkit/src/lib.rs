@@ -1,1 +1,22 @@
-//! Placeholder.
+//! What tests of several crates share: an engine and registries that need nothing installed.
+//!
+//! [`FakeEngine`] builds, keeps, pushes and runs images in this process, and breaks promises on order.
+//! [`FakeRegistry`] is a registry on a loopback port, sound or failing on order; [`Registries`] are the
+//! four kinds that the conformance suite asks for. [`ContextFolder`] makes build contexts, and
+//! [`snapshot`] hides what differs from run to run.
+//!
+//! Nothing of it is ever part of the program.
+
+mod base;
+mod compression;
+mod context_folder;
+mod fake_engine;
+mod fake_registry;
+mod registries;
+pub mod snapshot;
+
+pub use compression::decompress;
+pub use context_folder::ContextFolder;
+pub use fake_engine::{Defect, FAKE, FakeEngine, FakeProvider};
+pub use fake_registry::{Access, Answer, FakeRegistry, Fault, Moment};
+pub use registries::{Registries, USER};

@@ -1,0 +1,208 @@
+//! A registry in this process, on a loopback port: a sound one, or one that fails on order.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use boxwright_core::Digest;
+use bytes::Bytes;
+use http::Method;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+mod access;
+mod answer;
+mod serve;
+
+pub use access::Access;
+
+/// A registry in this process. It ends when it is dropped.
+#[derive(Debug)]
+pub struct FakeRegistry {
+    address: SocketAddr,
+    state: Arc<State>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+/// What a registry does wrong, and when.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    /// Which requests it happens to.
+    pub moment: Moment,
+    /// What happens.
+    pub answer: Answer,
+}
+
+/// Which requests a [`Fault`] happens to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// Every request, the one for `/v2/` too.
+    Anything,
+    /// Requests that begin or carry an upload of a blob.
+    BlobUpload,
+    /// Requests that write a manifest.
+    ManifestWrite,
+    /// Requests that read a manifest.
+    ManifestRead,
+}
+
+/// What a registry answers instead of what was asked for.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// A status with the error body that registries send.
+    Status(u16),
+    /// A status, and to come again after as many seconds.
+    ComeBack(u16, u32),
+    /// A page of HTML with status 200, as captive portals send.
+    Html,
+    /// Nothing: the connection ends after as many bytes of the request's body.
+    Cut(usize),
+}
+
+#[derive(Debug)]
+struct State {
+    access: Access,
+    faults: Vec<Fault>,
+    store: Mutex<Store>,
+}
+
+#[derive(Debug, Default)]
+struct Store {
+    blobs: HashMap<Digest, Bytes>,
+    /// By repository and tag or digest: the media type and the bytes.
+    manifests: HashMap<(String, String), (String, Bytes)>,
+    uploads: HashMap<String, Vec<u8>>,
+    counter: u64,
+    requests: Vec<(Method, String)>,
+}
+
+impl State {
+    fn store(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl FakeRegistry {
+    /// Starts a registry that everyone may use.
+    ///
+    /// # Errors
+    ///
+    /// When no loopback port can be had.
+    pub async fn open() -> std::io::Result<Self> {
+        Self::start(Access::Open, Vec::new(), None).await
+    }
+
+    /// Starts a registry that everyone may use and that does something wrong.
+    ///
+    /// # Errors
+    ///
+    /// When no loopback port can be had.
+    pub async fn faulty(moment: Moment, answer: Answer) -> std::io::Result<Self> {
+        Self::start(Access::Open, vec![Fault { moment, answer }], None).await
+    }
+
+    /// Starts a registry.
+    ///
+    /// # Errors
+    ///
+    /// When no loopback port can be had.
+    pub async fn start(
+        access: Access,
+        faults: Vec<Fault>,
+        tls: Option<TlsAcceptor>,
+    ) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let address = listener.local_addr()?;
+        let state = Arc::new(State { access, faults, store: Mutex::default() });
+        let task = tokio::spawn(accept(listener, state.clone(), tls));
+        Ok(Self { address, state, task })
+    }
+
+    /// Returns host and port, as they stand in names of images.
+    #[must_use]
+    pub fn host(&self) -> String {
+        format!("localhost:{}", self.address.port())
+    }
+
+    /// Returns the methods and paths of all requests so far, in order.
+    #[must_use]
+    pub fn requests(&self) -> Vec<(Method, String)> {
+        self.state.store().requests.clone()
+    }
+
+    /// Returns the digest of the manifest that a repository has under a tag or digest.
+    #[must_use]
+    pub fn manifest(&self, repository: &str, name: &str) -> Option<Digest> {
+        let store = self.state.store();
+        let (_, bytes) = store.manifests.get(&(repository.to_owned(), name.to_owned()))?;
+        Some(boxwright_image::manifest::digest_of(bytes))
+    }
+
+    /// Returns how many blobs it has.
+    #[must_use]
+    pub fn blobs(&self) -> usize {
+        self.state.store().blobs.len()
+    }
+
+    /// Puts a blob in, past all checks.
+    pub fn put_blob(&self, bytes: impl Into<Bytes>) -> Digest {
+        let bytes = bytes.into();
+        let digest = boxwright_image::manifest::digest_of(&bytes);
+        self.state.store().blobs.insert(digest.clone(), bytes);
+        digest
+    }
+
+    /// Puts a manifest in, past all checks.
+    pub fn put_manifest(&self, repository: &str, tag: &str, media_type: &str, bytes: &[u8]) {
+        self.state.store().put_manifest(repository, tag, media_type, bytes.to_vec().into());
+    }
+}
+
+impl Drop for FakeRegistry {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Store {
+    fn put_manifest(&mut self, repository: &str, name: &str, media_type: &str, bytes: Bytes) {
+        let digest = boxwright_image::manifest::digest_of(&bytes).to_string();
+        for name in [name, digest.as_str()] {
+            let key = (repository.to_owned(), name.to_owned());
+            self.manifests.insert(key, (media_type.to_owned(), bytes.clone()));
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, state: Arc<State>, tls: Option<TlsAcceptor>) {
+    // Connections end with the registry: the set aborts them when it is dropped.
+    let mut connections = tokio::task::JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        let (state, tls) = (state.clone(), tls.clone());
+        connections.spawn(async move {
+            match tls {
+                None => connection(stream, state).await,
+                // A client that does not trust the certificate hangs up, as it should.
+                Some(tls) => {
+                    if let Ok(stream) = tls.accept(stream).await {
+                        connection(stream, state).await;
+                    }
+                }
+            }
+        });
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, state: Arc<State>) {
+    let service = hyper::service::service_fn(move |request| {
+        let state = state.clone();
+        async move { serve::serve(&state, request).await }
+    });
+    // How a connection ends is the client's business, or was ordered.
+    let _ = hyper::server::conn::http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}
