@@ -1,62 +1,41 @@
 //! The client: what can be asked of a registry.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use boxwright_core::{
-    BlobStore, ByteStream, Credentials, Descriptor, Digest, Error, ErrorKind, EventSink, Host,
-    ImageRef, Manifest, Platform, PushOutput, RegistrySettings, Result,
+    BlobStore, ByteStream, Credentials, Descriptor, Digest, ErrorKind, EventSink, Host, ImageRef,
+    Manifest, Platform, PushOutput, RegistrySettings, Result,
 };
 
-/// Whether an image is in its registry.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Existence {
-    /// It is there, under this manifest digest.
-    Yes(Digest),
-    /// The registry says that it is not there.
-    No,
-    /// The registry did not say. Never to be taken for yes.
-    Unknown {
-        /// Why, as a clause.
-        why: String,
-        /// What the user can do.
-        remedy: Option<String>,
-    },
-}
+use crate::auth::{Access, Action};
+use crate::download::{self, Place, Verified};
+use crate::endpoint::Endpoint;
+use crate::failure::Failure;
+use crate::http::Transport;
+use crate::retries::Retries;
+use crate::{existence, pull, push, resolve};
 
-/// The manifest that a name stands for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Resolved {
-    /// The name, at the manifest's digest.
-    pub image: ImageRef,
-    /// The manifest's media type, digest, and size.
-    pub descriptor: Descriptor,
-    /// The manifest's bytes, which have that digest.
-    pub bytes: Vec<u8>,
-    /// The index that the manifest was chosen from, if the name stands for one.
-    pub index: Option<Descriptor>,
-}
+pub use crate::existence::Existence;
+pub use crate::resolve::Resolved;
 
-/// How often and how patiently a failing request is repeated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Retries {
-    /// How often a request is sent at most. Default: 4.
-    pub attempts: u32,
-    /// The pause after the first failure; each further one is twice as long. Default: 250 ms.
-    pub first_pause: Duration,
-    /// The longest pause, also when the registry asks for more: then the request fails. Default: 60 s.
-    pub longest_pause: Duration,
-}
-
-/// A client for all registries. Cheap to clone; clones share connections and tokens.
+/// A client for all registries. Cheap to clone; clones share connections, tokens, and what they know.
 #[derive(Clone, Debug)]
 pub struct Client {
+    shared: Arc<Shared>,
+    pub(crate) events: EventSink,
+}
+
+#[derive(Debug)]
+struct Shared {
     host: Host,
     settings: Arc<RegistrySettings>,
     credentials: Arc<dyn Credentials>,
-    events: EventSink,
+    retries: Retries,
+    transport: Arc<Transport>,
+    endpoints: Mutex<HashMap<String, Arc<Endpoint>>>,
+    /// Repositories that blobs were read from, and may be mounted from.
+    origins: Mutex<BTreeMap<Digest, BTreeSet<(String, String)>>>,
 }
 
 impl Client {
@@ -67,7 +46,20 @@ impl Client {
         settings: Arc<RegistrySettings>,
         credentials: Arc<dyn Credentials>,
     ) -> Self {
-        Self { host: host.clone(), settings, credentials, events: EventSink::discard() }
+        Self::with_parts(host.clone(), settings, credentials, Retries::default())
+    }
+
+    fn with_parts(
+        host: Host,
+        settings: Arc<RegistrySettings>,
+        credentials: Arc<dyn Credentials>,
+        retries: Retries,
+    ) -> Self {
+        let transport = Arc::new(Transport::new(host.clone(), Arc::clone(&settings)));
+        let endpoints = Mutex::default();
+        let origins = Mutex::default();
+        let shared = Shared { host, settings, credentials, retries, transport, endpoints, origins };
+        Self { shared: Arc::new(shared), events: EventSink::discard() }
     }
 
     /// Returns the client with its progress reported to `events`.
@@ -77,64 +69,138 @@ impl Client {
         self
     }
 
-    /// Returns the manifest that `image` stands for: of an index, the one for `platform` (default: this machine's).
+    /// Returns a client that repeats failing requests as `retries` says. It shares nothing with this one.
+    #[must_use]
+    pub fn with_retries(self, retries: Retries) -> Self {
+        let Shared { host, settings, credentials, .. } = &*self.shared;
+        let parts = (host.clone(), Arc::clone(settings), Arc::clone(credentials));
+        Self { events: self.events, ..Self::with_parts(parts.0, parts.1, parts.2, retries) }
+    }
+
+    /// Returns the manifest that `image` stands for: of an index, the one for `platform`, by default
+    /// this machine's.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NotFound`] when there is no such image, or none for the platform.
-    pub async fn resolve(
-        &self,
-        image: &ImageRef,
-        _platform: Option<&Platform>,
-    ) -> Result<Resolved> {
-        Err(self.cannot("resolve", image))
+    /// [`ErrorKind::NotFound`] when there is no such image, or none for the platform;
+    /// [`ErrorKind::Unauthorized`] when credentials are missing or refused.
+    pub async fn resolve(&self, image: &ImageRef, platform: Option<&Platform>) -> Result<Resolved> {
+        let found = resolve::resolve(self, image, platform).await;
+        let (resolved, _) = found.map_err(|f| f.during(format!("cannot resolve `{image}`")))?;
+        Ok(resolved)
     }
 
     /// Opens a blob of the image's repository. Its bytes are verified: the read that meets the end of
-    /// another blob fails.
+    /// other bytes than the digest's fails.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::NotFound`] when the repository has no such blob.
-    pub async fn blob(&self, image: &ImageRef, _blob: &Descriptor) -> Result<ByteStream> {
-        Err(self.cannot("read", image))
+    pub async fn blob(&self, image: &ImageRef, blob: &Descriptor) -> Result<ByteStream> {
+        let mut last = None;
+        for place in self.places(image) {
+            match download::open(&place, blob).await {
+                Ok((bytes, _)) => return Ok(Box::new(Verified::new(bytes, blob.clone()))),
+                Err(failure) => last = Some(failure),
+            }
+        }
+        let failure = last.unwrap_or_else(|| Failure::new(ErrorKind::Bug, "no place was asked"));
+        let digest = &blob.digest;
+        Err(failure.during(format!("cannot read the blob `{digest}` of `{}`", image.name())))
     }
 
-    /// Pulls an image into `store`: manifest, config, and the layers that are not there yet.
+    /// Pulls an image into `store`: manifest, config, and the layers that are not there yet, four at a
+    /// time. Nothing is ever held in memory as a whole but manifest and config.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NotFound`] when there is no such image, or none for the platform.
+    /// [`ErrorKind::NotFound`] when there is no such image, or none for the platform;
+    /// [`ErrorKind::Unauthorized`] when credentials are missing or refused; [`ErrorKind::Protocol`]
+    /// when the registry gives other bytes than it promised, twice.
     pub async fn pull(
         &self,
         image: &ImageRef,
-        _platform: Option<&Platform>,
-        _store: &dyn BlobStore,
+        platform: Option<&Platform>,
+        store: &dyn BlobStore,
     ) -> Result<Manifest> {
-        Err(self.cannot("pull", image))
+        let pulled = pull::pull(self, image, platform, store).await;
+        pulled.map_err(|failure| failure.during(format!("cannot pull `{image}`")))
     }
 
-    /// Pushes an image from `store` under the name `image`.
+    /// Pushes an image from `store` under the name `image`: the blobs that the repository lacks, four
+    /// at a time, then the manifest.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unauthorized`] when credentials are missing or refused.
+    /// [`ErrorKind::Unauthorized`] when credentials are missing or refused; [`ErrorKind::Conflict`] when
+    /// the tag must not be moved.
     pub async fn push(
         &self,
         image: &ImageRef,
-        _manifest: &Manifest,
-        _store: &dyn BlobStore,
+        manifest: &Manifest,
+        store: &dyn BlobStore,
     ) -> Result<PushOutput> {
-        Err(self.cannot("push", image))
+        let pushed = push::push(self, image, manifest, store).await;
+        pushed.map_err(|failure| failure.during(format!("cannot push `{image}`")))
     }
 
-    /// Asks whether an image is in its registry.
-    pub async fn exists(&self, _image: &ImageRef) -> Existence {
-        Existence::Unknown { why: "the registry was not asked".into(), remedy: None }
+    /// Asks whether an image is in its registry, which is not the same as a mirror having it.
+    pub async fn exists(&self, image: &ImageRef) -> Existence {
+        existence::exists(&self.place(image, Action::Pull), image).await
     }
 
-    fn cannot(&self, verb: &str, image: &ImageRef) -> Error {
-        let _ = (&self.host, &self.settings, &self.credentials);
-        Error::new(ErrorKind::Unavailable, format!("cannot {verb} `{image}`"))
+    /// Asks `registry` whether it accepts the credentials.
+    pub(crate) async fn ping(&self, registry: &str) -> Result<(), Failure> {
+        self.endpoint(registry).ping().await
+    }
+
+    /// Notes that the repository of `image` has a blob, so that a push to the same registry can mount
+    /// it. [`Client::pull`] does so itself.
+    pub fn remember(&self, image: &ImageRef, blob: &Digest) {
+        let mut origins = self.shared.origins.lock().unwrap_or_else(PoisonError::into_inner);
+        let origin = (image.registry().to_owned(), image.repository().to_owned());
+        origins.entry(blob.clone()).or_default().insert(origin);
+    }
+
+    /// Returns another repository of the same registry that has a blob.
+    pub(crate) fn origin(&self, image: &ImageRef, blob: &Digest) -> Option<String> {
+        let origins = self.shared.origins.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = origins.get(blob)?.iter();
+        let found = known.find(|(registry, repository)| {
+            registry == image.registry() && repository != image.repository()
+        });
+        found.map(|(_, repository)| repository.clone())
+    }
+
+    pub(crate) fn place(&self, image: &ImageRef, action: Action) -> Place {
+        let access = Access::new(image.repository(), action);
+        Place { endpoint: self.endpoint(image.registry()), access }
+    }
+
+    /// Returns where an image may be pulled from: the mirrors of its registry, then that itself.
+    pub(crate) fn places(&self, image: &ImageRef) -> Vec<Place> {
+        let setting = self.shared.transport.setting(image.registry());
+        let mirrors = setting.map(|setting| setting.mirrors.as_slice()).unwrap_or_default();
+        let mirrors = mirrors.iter().map(|mirror| {
+            let (host, prefix) = mirror.split_once('/').unwrap_or((mirror, ""));
+            let prefix = prefix.trim_matches('/');
+            let repository = match prefix {
+                "" => image.repository().to_owned(),
+                prefix => format!("{prefix}/{}", image.repository()),
+            };
+            let access = Access::new(repository, Action::Pull);
+            Place { endpoint: self.endpoint(host), access }
+        });
+        mirrors.chain([self.place(image, Action::Pull)]).collect()
+    }
+
+    fn endpoint(&self, registry: &str) -> Arc<Endpoint> {
+        let mut endpoints = self.shared.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
+        let endpoint = endpoints.entry(registry.to_owned()).or_insert_with(|| {
+            let Shared { transport, credentials, retries, .. } = &*self.shared;
+            let (transport, credentials) = (Arc::clone(transport), Arc::clone(credentials));
+            Arc::new(Endpoint::new(registry, transport, credentials, *retries))
+        });
+        Arc::clone(endpoint)
     }
 }

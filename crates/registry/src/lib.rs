@@ -14,11 +14,24 @@
 //!   else (31);
 //! - an answer that is not one is an error that says so: existence is yes, no, or unknown (30).
 
+mod auth;
 mod client;
+mod credentials;
+mod digester;
+mod document;
+mod download;
+mod endpoint;
+mod existence;
+mod failure;
+mod http;
 pub mod login;
-mod logout;
-mod stored;
+mod progress;
+mod pull;
+mod push;
+mod resolve;
+mod retries;
+mod upload;
 
-pub use client::{Client, Existence, Resolved, Retries};
-pub use logout::{LogoutOutput, logout};
-pub use stored::StoredCredentials;
+pub use client::{Client, Existence, Resolved};
+pub use credentials::{LogoutOutput, StoredCredentials, logout, registry_of_user};
+pub use retries::Retries;

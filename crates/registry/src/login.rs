@@ -2,17 +2,14 @@
 
 use std::sync::Arc;
 
-use boxwright_core::{Credential, Error, ErrorKind, Host, RegistrySettings, Result};
+use boxwright_core::{
+    Credential, Credentials, ErrorKind, Host, RegistrySettings, Result, async_trait,
+};
 
-/// Where [`store`] put a credential.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct LoginOutput {
-    /// The file, or the credential helper with its file.
-    pub stored_in: String,
-    /// What the user should know, one line each, such as that the password is stored unencrypted.
-    pub warnings: Vec<String>,
-}
+use crate::client::Client;
+use crate::credentials::registry_of_user;
+
+pub use crate::credentials::{LoginOutput, store};
 
 /// Asks the registry `registry` whether it accepts `credential`.
 ///
@@ -20,25 +17,32 @@ pub struct LoginOutput {
 ///
 /// [`ErrorKind::Unauthorized`] when it does not, [`ErrorKind::Unavailable`] when it cannot be reached.
 pub async fn verify(
-    _host: &Host,
-    _settings: Arc<RegistrySettings>,
+    host: &Host,
+    settings: Arc<RegistrySettings>,
     registry: &str,
-    _credential: &Credential,
+    credential: &Credential,
 ) -> Result<()> {
-    Err(unavailable(registry))
+    let key = registry_of_user(registry)?;
+    let registry = key.split_once('/').map_or(key.as_str(), |(registry, _)| registry);
+    let client = Client::new(host, settings, Arc::new(Only(credential.clone())));
+    client.ping(registry).await.map_err(|failure| {
+        let error = failure.during(format!("cannot log in to `{registry}`"));
+        match error.kind() {
+            ErrorKind::Unauthorized => error.with_remedy(
+                "check the name and the password; some registries want an access token instead of the password",
+            ),
+            _ => error,
+        }
+    })
 }
 
-/// Stores `credential` for `registry`: with the credential helper that the user's file names, else in
-/// that file, which is replaced atomically and has mode 0600.
-///
-/// # Errors
-///
-/// [`ErrorKind::InvalidInput`] when the file or the helper is broken, [`ErrorKind::Unavailable`] when
-/// the file cannot be written.
-pub async fn store(_host: &Host, registry: &str, _credential: &Credential) -> Result<LoginOutput> {
-    Err(unavailable(registry))
-}
+/// The credential that is tried out.
+#[derive(Debug)]
+struct Only(Credential);
 
-fn unavailable(registry: &str) -> Error {
-    Error::new(ErrorKind::Unavailable, format!("cannot log in to `{registry}`"))
+#[async_trait]
+impl Credentials for Only {
+    async fn for_registry(&self, _host: &str) -> Result<Option<Credential>> {
+        Ok(Some(self.0.clone()))
+    }
 }

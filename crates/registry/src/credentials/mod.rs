@@ -1,0 +1,227 @@
+//! The user's credentials, wherever they are stored.
+//!
+//! The first place that has a credential for a registry wins:
+//!
+//! 1. `BOXWRIGHT_REGISTRY_USER` and `BOXWRIGHT_REGISTRY_PASSWORD`, for one registry only: the one that
+//!    `BOXWRIGHT_REGISTRY` names, else the one of the image in question;
+//! 2. `DOCKER_AUTH_CONFIG`, the text of such a file as those below;
+//! 3. the file that `REGISTRY_AUTH_FILE` names;
+//! 4. `$DOCKER_CONFIG/config.json`, by default `~/.docker/config.json`;
+//! 5. `$XDG_RUNTIME_DIR/containers/auth.json`;
+//! 6. `~/.config/containers/auth.json`.
+//!
+//! Within a file: `credHelpers`, then `credsStore`, then `auths`; and of several keys the longest that
+//! is a prefix of the repository, so `ghcr.io/acme` comes before `ghcr.io`.
+
+mod edit;
+mod file;
+mod helper;
+mod key;
+mod login;
+mod logout;
+mod places;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use boxwright_core::{
+    Credential, Credentials, Error, ErrorKind, Host, ImageRef, Result, Secret, async_trait,
+};
+
+use file::{Content, CredentialsFile};
+use helper::Helper;
+
+pub use login::{LoginOutput, registry_of_user, store};
+pub use logout::{LogoutOutput, logout};
+
+/// The user's credentials for registries: from variables, files, and credential helpers.
+#[derive(Clone, Debug)]
+pub struct StoredCredentials {
+    host: Host,
+    variables: Option<Variables>,
+    sources: Vec<Source>,
+    warnings: Arc<Mutex<Warnings>>,
+}
+
+/// `BOXWRIGHT_REGISTRY_USER` and its like.
+#[derive(Clone, Debug)]
+struct Variables {
+    /// The one registry or namespace that they are for; unknown at first.
+    key: Option<String>,
+    user: String,
+    password: Secret,
+}
+
+/// A text with credentials, and what it is called in messages.
+#[derive(Clone, Debug)]
+struct Source {
+    origin: String,
+    content: Content,
+}
+
+#[derive(Debug, Default)]
+struct Warnings {
+    new: Vec<String>,
+    taken: BTreeSet<String>,
+}
+
+impl StoredCredentials {
+    /// Finds out where credentials are stored on `host`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidInput`] when a file or a variable with credentials is broken, by name.
+    pub fn open(host: &Host) -> Result<Self> {
+        let mut sources = Vec::new();
+        if let Some(text) = host.variable("DOCKER_AUTH_CONFIG") {
+            let origin = "`DOCKER_AUTH_CONFIG`".to_owned();
+            let content = Content::parse(text.as_bytes(), &origin)?;
+            sources.push(Source { origin, content });
+        }
+        let mut warnings = Warnings::default();
+        for path in places::files(host) {
+            let Some(CredentialsFile { path, content, is_open_to_others }) =
+                CredentialsFile::read(&path)?
+            else {
+                continue;
+            };
+            let origin = format!("`{}`", path.display());
+            if is_open_to_others && content.has_secrets() {
+                let path = path.display();
+                warnings.add(format!(
+                    "other users can read the passwords in {origin}; close it with `chmod 600 {path}`"
+                ));
+            }
+            sources.push(Source { origin, content });
+        }
+        let variables = Variables::read(host)?;
+        let warnings = Arc::new(Mutex::new(warnings));
+        Ok(Self { host: host.clone(), variables, sources, warnings })
+    }
+
+    /// Returns the credentials with `BOXWRIGHT_REGISTRY_USER` and `_PASSWORD` going to the registry of
+    /// `image`, unless `BOXWRIGHT_REGISTRY` names another one.
+    #[must_use]
+    pub fn for_image(mut self, image: &ImageRef) -> Self {
+        if let Some(variables) = &mut self.variables {
+            variables.key.get_or_insert_with(|| key::normalized(image.registry()));
+        }
+        self
+    }
+
+    /// Returns, once, what the user should know about their stored credentials, one line each.
+    #[must_use]
+    pub fn take_warnings(&self) -> Vec<String> {
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut warnings.new)
+    }
+
+    /// Returns which places have a credential for `candidates`, in the words of messages.
+    async fn places_with(&self, candidates: &[String]) -> Result<Vec<String>> {
+        let mut places = Vec::new();
+        if self.of_variables(candidates).is_some() {
+            places.push("`BOXWRIGHT_REGISTRY_USER`".to_owned());
+        }
+        for source in &self.sources {
+            if self.of_source(source, candidates).await?.is_some() {
+                places.push(source.origin.clone());
+            }
+        }
+        Ok(places)
+    }
+
+    async fn find(&self, candidates: &[String]) -> Result<Option<Credential>> {
+        if let Some(credential) = self.of_variables(candidates) {
+            return Ok(Some(credential));
+        }
+        for source in &self.sources {
+            if let Some(credential) = self.of_source(source, candidates).await? {
+                return Ok(Some(credential));
+            }
+        }
+        Ok(None)
+    }
+
+    fn of_variables(&self, candidates: &[String]) -> Option<Credential> {
+        let variables = self.variables.as_ref()?;
+        if !candidates.contains(variables.key.as_ref()?) {
+            return None;
+        }
+        let Variables { user, password, key: _ } = variables.clone();
+        Some(Credential::Password { user, password })
+    }
+
+    async fn of_source(
+        &self,
+        Source { origin, content }: &Source,
+        candidates: &[String],
+    ) -> Result<Option<Credential>> {
+        let named = |error: Error| error.with_context("named in", origin.trim_matches('`'));
+        if let Some((name, key)) = content.helper_for(candidates) {
+            let helper = Helper::new(&self.host, name).map_err(named)?;
+            let found = helper.get(key::stored_as(&key)).await.map_err(named)?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        } else if let (Some(name), Some(registry)) = (content.store(), candidates.last()) {
+            let helper = Helper::new(&self.host, name).map_err(named)?;
+            let written = content.credential(candidates, origin)?;
+            // QUIRK(Docker Desktop): it leaves its name in `credsStore` when it is removed. Where nothing
+            // was stored for this registry, that must not stop an anonymous pull.
+            if !helper.is_installed() && (written.is_some() || !content.mentions(candidates)) {
+                self.warn(format!(
+                    "{origin} names the credential helper `{}`, which is not in `PATH`",
+                    helper.program()
+                ));
+                return Ok(written);
+            }
+            let found = helper.get(key::stored_as(registry)).await.map_err(named)?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        content.credential(candidates, origin)
+    }
+
+    fn warn(&self, warning: String) {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).add(warning);
+    }
+}
+
+impl Warnings {
+    fn add(&mut self, warning: String) {
+        if self.taken.insert(warning.clone()) {
+            self.new.push(warning);
+        }
+    }
+}
+
+impl Variables {
+    fn read(host: &Host) -> Result<Option<Self>> {
+        let [user, password] = ["BOXWRIGHT_REGISTRY_USER", "BOXWRIGHT_REGISTRY_PASSWORD"];
+        let missing = |set: &str, unset: &str| {
+            Error::new(ErrorKind::InvalidInput, format!("`{set}` is set and `{unset}` is not"))
+                .with_remedy(format!("set `{unset}` too, or unset `{set}`"))
+        };
+        match (host.variable(user), host.variable(password)) {
+            (None, None) => Ok(None),
+            (Some(_), None) => Err(missing(user, password)),
+            (None, Some(_)) => Err(missing(password, user)),
+            (Some(user), Some(password)) => {
+                let key = host.variable("BOXWRIGHT_REGISTRY").map(key::of_user).transpose()?;
+                Ok(Some(Self { key, user: user.to_owned(), password: Secret::from(password) }))
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Credentials for StoredCredentials {
+    async fn for_registry(&self, host: &str) -> Result<Option<Credential>> {
+        self.find(&key::candidates(host, None)).await
+    }
+
+    async fn for_repository(&self, host: &str, repository: &str) -> Result<Option<Credential>> {
+        self.find(&key::candidates(host, Some(repository))).await
+    }
+}
