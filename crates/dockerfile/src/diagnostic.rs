@@ -180,6 +180,11 @@ impl Sink {
         }
     }
 
+    /// Whether further problems are only counted.
+    pub(crate) fn is_full(&self) -> bool {
+        self.found.len() >= LIMIT
+    }
+
     /// Whether an error was taken.
     pub(crate) fn has_errors(&self) -> bool {
         self.left_out > 0 || self.found.iter().any(|it| it.severity == Severity::Error)

@@ -8,11 +8,18 @@
 pub mod diagnostic;
 pub mod directive;
 pub mod expand;
+pub mod features;
+mod file;
 mod fragment;
+pub mod git;
 pub mod heredoc;
+pub mod instruction;
 mod lexer;
 mod line;
 mod nearest;
 pub mod parser;
+mod path;
+pub mod plan;
 
+pub use file::{Dockerfile, StageText};
 pub use fragment::Word;

@@ -1,48 +1,31 @@
-//! Finds the known name that an unknown one was likely meant to be.
+//! Says what to do about a name that is not known.
 
-/// Returns the name of `known` that is at most two edits away from `name`, the closest first, ignoring case.
-pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // Distances grow with the length; a name of a page is nobody's mistake for one of a word.
+/// Returns the name of `known` that `name` is most probably a slip for.
+pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    // Comparing takes time by both lengths, and a name of a page is nobody's slip for one of a word.
     if name.len() > 64 {
         return None;
     }
-    let name = name.to_lowercase();
-    known
-        .into_iter()
-        .map(|it| (distance(&name, &it.to_lowercase()), it))
-        .filter(|(distance, it)| *distance <= 2 && *distance < it.len())
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, it)| it)
+    boxwright_core::nearest(name, known).or_else(|| {
+        // A name that was cut short is further from the whole one than a slip.
+        let mut longer = known.iter().filter(|it| name.len() > 1 && it.starts_with(name));
+        longer.next().copied().filter(|_| longer.next().is_none())
+    })
 }
 
 /// Says what to do about an unknown name: use the nearest, else one of all.
-pub(crate) fn remedy<'a>(name: &str, known: &[&'a str]) -> String {
-    match nearest(name, known.iter().copied()) {
+pub(crate) fn remedy(name: &str, known: &[&str]) -> String {
+    match nearest(name, known) {
         Some(it) => format!("use `{it}`"),
         None if known.is_empty() => "leave it out".to_owned(),
         None => format!("use one of {}", list(known)),
     }
 }
 
-/// Joins names for a message.
+/// Joins names for a message, up to a length that can be read.
 pub(crate) fn list(names: &[&str]) -> String {
-    names.iter().map(|it| format!("`{it}`")).collect::<Vec<_>>().join(", ")
-}
-
-/// The Levenshtein distance.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, &y) in b.iter().enumerate() {
-            let substitution = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = substitution.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
+    let shown: Vec<String> = names.iter().take(30).map(|it| format!("`{it}`")).collect();
+    shown.join(", ")
 }
 
 #[cfg(test)]
@@ -50,17 +33,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nearest_name_is_found() {
-        let known = ["COPY", "CMD", "ADD"];
-        assert_eq!(nearest("COPPY", known), Some("COPY"));
-        assert_eq!(nearest("cpoy", known), Some("COPY"));
-        assert_eq!(nearest("INSERT", known), None);
-        assert_eq!(nearest("X", known), None);
-        assert_eq!(nearest(&"x".repeat(100_000), known), None);
-    }
-
-    #[test]
     fn without_a_near_name_all_are_listed() {
         assert_eq!(remedy("FOO", &["rw", "ro"]), "use one of `rw`, `ro`");
+        assert_eq!(remedy("tmp", &["bind", "tmpfs"]), "use `tmpfs`");
+        assert_eq!(remedy("cpoy", &["COPY", "CMD"]), "use `COPY`");
+        assert_eq!(nearest(&"x".repeat(100_000), &["xx"]), None);
     }
 }

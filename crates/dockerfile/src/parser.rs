@@ -69,7 +69,7 @@ pub enum Arguments {
     /// Names and values.
     Pairs(Vec<Pair>),
     /// The word after `HEALTHCHECK`, and what follows it.
-    Healthcheck(Word, Box<Arguments>),
+    Healthcheck(Word, Box<Self>),
     /// The instruction after `ONBUILD`.
     Statement(Box<Statement>),
     /// The instruction is not known, so neither is its form.

@@ -158,11 +158,22 @@ pub struct ExpandError {
     pub message: String,
     /// What to do about it.
     pub remedy: Option<String>,
+    about_unset: bool,
 }
 
 impl ExpandError {
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), remedy: None }
+        Self { message: message.into(), remedy: None, about_unset: false }
+    }
+
+    /// A variable that has to be set is not.
+    pub(crate) fn unset(message: impl Into<String>) -> Self {
+        Self { about_unset: true, ..Self::new(message) }
+    }
+
+    /// Whether it is about a variable that is not set, and would go away if it were.
+    pub(crate) fn is_about_unset(&self) -> bool {
+        self.about_unset
     }
 
     pub(crate) fn with_remedy(self, remedy: impl Into<String>) -> Self {

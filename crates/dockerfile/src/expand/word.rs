@@ -233,7 +233,7 @@ impl<'a> Machine<'a> {
             (_, None) => {
                 let state = if value.is_some() { "is empty" } else { "is not set" };
                 let why = if word.is_empty() { String::new() } else { format!(": {word}") };
-                Err(ExpandError::new(format!("`{name}` {state}{why}"))
+                Err(ExpandError::unset(format!("`{name}` {state}{why}"))
                     .with_remedy(format!("pass `--build-arg {name}=…`, or give it a value above")))
             }
             (_, Some(_)) => unreachable!("the caller passes these three operators alone"),

@@ -5,6 +5,7 @@
 
 mod instructions;
 mod parser;
+mod plans;
 mod real;
 mod shell;
 
@@ -64,6 +65,7 @@ impl Corpus {
         shell::add(&mut self);
         instructions::add(&mut self);
         real::add(&mut self);
+        plans::add(&mut self);
         for id in std::mem::take(&mut self.exceptions).into_keys() {
             let message = format!("exceptions.tsv lists `{id}`, and no corpus has it");
             self.trials.push(Trial::test("exceptions", move || Err(message.into())));

@@ -1,0 +1,256 @@
+//! What is to be built: the stages that the target needs, as a graph, and the steps of each.
+//!
+//! A plan is made in two parts, since what an instruction means depends on its base image. [`Plan::new`] finds the
+//! stages, and everything that is wrong whatever the bases are. When the config of a stage's base is known,
+//! [`Plan::add_triggers`] adds what its `ONBUILD` brings, and [`Plan::evaluate`] gives its steps.
+
+mod check;
+mod evaluate;
+mod files;
+mod graph;
+mod history;
+mod scope;
+mod step;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use boxwright_core::{Feature, Platform};
+
+use crate::diagnostic::{Diagnostic, Sink};
+use crate::expand::Expander;
+use crate::features;
+use crate::file::Dockerfile;
+
+pub use evaluate::Evaluated;
+pub use step::{
+    Action, Base, CopyItem, CopyStep, Health, Mode, RunStep, Script, Source, Stage, StageId, Step,
+    StepMount,
+};
+
+use evaluate::{Evaluator, Knowledge, Planned, Surroundings};
+
+/// Names of build arguments that set a proxy. They reach every process without being declared.
+const PROXIES: [&str; 5] = ["HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY"];
+
+/// What a plan is made for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The stage to build. Default: the last one.
+    pub target: Option<String>,
+    /// Values for `ARG`.
+    pub build_args: BTreeMap<String, String>,
+    /// The platform of the image.
+    pub platform: Platform,
+    /// The platform that builds.
+    pub build_platform: Platform,
+    /// The names of further contexts.
+    pub contexts: BTreeSet<String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let here = Platform::of_this_machine();
+        Self {
+            target: None,
+            build_args: BTreeMap::new(),
+            platform: here.clone(),
+            build_platform: here,
+            contexts: BTreeSet::new(),
+        }
+    }
+}
+
+/// The stages that a target needs.
+///
+/// ```
+/// use boxwright_dockerfile::plan::{Action, Base, Options, Plan};
+///
+/// let text = "FROM scratch AS unused\nFROM scratch\nENV name=api\nCOPY . /srv/$name/\n";
+/// let plan = Plan::new(text, Options::default()).expect("it is right");
+/// let needed: Vec<_> = plan.needed().map(|stage| stage.id).collect();
+/// assert_eq!(needed, [plan.target()]);
+///
+/// let stage = plan.evaluate(plan.target(), &Base::scratch()).expect("it is right");
+/// let Action::Copy(copy) = &stage.steps[1].action else { panic!("not a copy") };
+/// assert_eq!(copy.destination, "/srv/api");
+/// ```
+#[derive(Clone, Debug)]
+pub struct Plan {
+    escape: char,
+    length: usize,
+    options: Options,
+    globals: BTreeMap<String, String>,
+    stages: Vec<PlannedStage>,
+    needed: Vec<bool>,
+    target: StageId,
+    features: BTreeSet<Feature>,
+    warnings: Vec<Diagnostic>,
+}
+
+/// A stage with its instructions.
+#[derive(Clone, Debug)]
+struct PlannedStage {
+    stage: Stage,
+    instructions: Vec<Planned>,
+    /// What is wrong if the stage is needed.
+    problems: Vec<Diagnostic>,
+}
+
+impl Plan {
+    /// Reads a Dockerfile and finds what its target needs.
+    ///
+    /// # Errors
+    ///
+    /// Every problem of the file that does not depend on a base image, in the order of the file, warnings among them.
+    pub fn new(text: &str, options: Options) -> Result<Self, Vec<Diagnostic>> {
+        let mut file = Dockerfile::parse(text)?;
+        let warnings = std::mem::take(&mut file.warnings);
+        let mut sink = Sink::default();
+        warnings.into_iter().for_each(|warning| sink.push(warning));
+        let plan = graph::build(&file, options, text.len(), &mut sink);
+        let Some(mut plan) = plan.filter(|_| !sink.has_errors()) else {
+            return Err(sink.into_vec());
+        };
+        plan.features = features::of_file(&file, text);
+        let shown = plan.check(&mut sink);
+        plan.features.extend(shown);
+        if sink.has_errors() {
+            return Err(sink.into_vec());
+        }
+        plan.warnings = sink.into_vec();
+        Ok(plan)
+    }
+
+    /// Returns the stage to build.
+    #[must_use]
+    pub fn target(&self) -> StageId {
+        self.target
+    }
+
+    /// Returns a stage, needed or not.
+    #[must_use]
+    pub fn stage(&self, id: StageId) -> Option<&Stage> {
+        self.stages.get(id.0).map(|it| &it.stage)
+    }
+
+    /// Returns the stages that the target needs, each after those that it needs itself.
+    pub fn needed(&self) -> impl Iterator<Item = &Stage> {
+        self.stages.iter().zip(&self.needed).filter(|(_, needed)| **needed).map(|(it, _)| &it.stage)
+    }
+
+    /// Returns what the file needs of a builder: all of it, since other builders read stages that are not needed too.
+    #[must_use]
+    pub fn features(&self) -> &BTreeSet<Feature> {
+        &self.features
+    }
+
+    /// Returns what seems wrong, but can be built.
+    #[must_use]
+    pub fn warnings(&self) -> &[Diagnostic] {
+        &self.warnings
+    }
+
+    /// Returns the build arguments that no `ARG` of a needed stage takes. Proxies and platforms need none.
+    #[must_use]
+    pub fn unused_build_args(&self) -> Vec<&str> {
+        let needed = self.stages.iter().zip(&self.needed).filter(|(_, needed)| **needed);
+        let mut declared: BTreeSet<&str> = self.globals.keys().map(String::as_str).collect();
+        for (stage, _) in needed {
+            for planned in &stage.instructions {
+                if let crate::instruction::Action::Arg(arguments) = &planned.instruction.action {
+                    declared.extend(arguments.iter().map(|it| it.name.text.as_str()));
+                }
+            }
+        }
+        let names = self.options.build_args.keys().map(String::as_str);
+        let is_special = |name: &str| {
+            is_proxy(name) || name == "SOURCE_DATE_EPOCH" || name.starts_with("BUILDKIT_")
+        };
+        names.filter(|name| !declared.contains(name) && !is_special(name)).collect()
+    }
+
+    /// Returns the proxies among the build arguments. They are variables of every process, and recorded nowhere.
+    #[must_use]
+    pub fn proxies(&self) -> BTreeMap<String, String> {
+        let all = self.options.build_args.iter().filter(|(name, _)| is_proxy(name));
+        all.flat_map(|(name, value)| {
+            [(name.to_uppercase(), value.clone()), (name.to_lowercase(), value.clone())]
+        })
+        .collect()
+    }
+
+    /// Adds the triggers that the image below a stage has in its config, before the stage's own instructions. Afterwards
+    /// [`Plan::needed`] may have more stages, and [`Stage::sources`] more images.
+    ///
+    /// # Errors
+    ///
+    /// A trigger that cannot be read, or takes files from where there are none.
+    pub fn add_triggers(
+        &mut self,
+        id: StageId,
+        triggers: &[String],
+    ) -> Result<(), Vec<Diagnostic>> {
+        graph::add_triggers(self, id, triggers)
+    }
+
+    /// Evaluates the instructions of a stage, which starts with what `base` has.
+    ///
+    /// # Errors
+    ///
+    /// Every problem of the stage's instructions with this base.
+    pub fn evaluate(&self, id: StageId, base: &Base) -> Result<Evaluated, Vec<Diagnostic>> {
+        let expander = self.expander();
+        self.evaluate_with(&expander, id, base, Knowledge::Complete)
+    }
+
+    fn expander(&self) -> Expander {
+        Expander::new(self.escape).with_allowance(self.length.saturating_mul(4))
+    }
+
+    fn evaluate_with(
+        &self,
+        expander: &Expander,
+        id: StageId,
+        base: &Base,
+        knowledge: Knowledge,
+    ) -> Result<Evaluated, Vec<Diagnostic>> {
+        let Some(planned) = self.stages.get(id.0) else {
+            let problem = Diagnostic::error(
+                crate::diagnostic::Span::default(),
+                format!("there is no stage {}", id.0),
+            );
+            return Err(vec![problem]);
+        };
+        let around =
+            Surroundings { expander, build_args: &self.options.build_args, globals: &self.globals };
+        Evaluator::new(around, base, knowledge, planned.stage.span).run(base, &planned.instructions)
+    }
+
+    /// Evaluates what is needed as far as that goes without base images. Returns the features that show in doing so.
+    fn check(&self, sink: &mut Sink) -> BTreeSet<Feature> {
+        let expander = self.expander();
+        let mut shown = BTreeSet::new();
+        let mut results: BTreeMap<StageId, (Base, Knowledge)> = BTreeMap::new();
+        for stage in self.needed() {
+            let known = match &stage.base {
+                Source::Stage(id) => results.get(id).cloned(),
+                Source::Scratch => Some((Base::scratch(), Knowledge::Complete)),
+                _ => None,
+            };
+            let (base, knowledge) = known.unwrap_or_else(|| (Base::scratch(), Knowledge::Partial));
+            match self.evaluate_with(&expander, stage.id, &base, knowledge) {
+                Ok(evaluated) => {
+                    evaluated.steps.iter().for_each(|step| features::of_step(step, &mut shown));
+                    evaluated.warnings.into_iter().for_each(|warning| sink.push(warning));
+                    results.insert(stage.id, (evaluated.result, knowledge));
+                }
+                Err(problems) => problems.into_iter().for_each(|problem| sink.push(problem)),
+            }
+        }
+        shown
+    }
+}
+
+fn is_proxy(name: &str) -> bool {
+    PROXIES.iter().any(|proxy| proxy.eq_ignore_ascii_case(name))
+}
