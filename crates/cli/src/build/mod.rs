@@ -1,0 +1,13 @@
+//! What a build needs, made of flags and files before anything starts.
+
+mod context;
+mod destination;
+mod files;
+mod output;
+mod request;
+mod secret;
+mod value;
+
+pub(crate) use files::ResultFiles;
+pub(crate) use output::{Outputs, write_outputs};
+pub(crate) use request::prepare;

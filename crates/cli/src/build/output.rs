@@ -1,0 +1,252 @@
+//! `--output`: the image as an archive or a folder, made of what the engine exports.
+
+use std::path::{Path, PathBuf};
+
+use boxwright_core::{
+    Engine, Error, ErrorKind, ExportRequest, Host, ImageRef, LocalImage, Manifest, Result, Session,
+    nearest,
+};
+use boxwright_image::archive::{self, ArchiveKind, ArchiveOptions};
+use boxwright_image::layout::Layout;
+use boxwright_image::output::{Ownership, write_folder, write_tar};
+use tokio::io::AsyncReadExt as _;
+
+use super::destination;
+use super::value::{keys, wrong};
+use crate::render::Console;
+
+/// What an output is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Archive(ArchiveKind),
+    Tar,
+    Folder,
+}
+
+/// Where it goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Place {
+    Path(PathBuf),
+    Stdout,
+}
+
+/// All outputs of a build, checked.
+#[derive(Debug)]
+pub(crate) struct Outputs(Vec<(Kind, Place)>);
+
+const KINDS: [(&str, Kind); 4] = [
+    ("oci", Kind::Archive(ArchiveKind::Oci)),
+    ("docker", Kind::Archive(ArchiveKind::Docker)),
+    ("local", Kind::Folder),
+    ("tar", Kind::Tar),
+];
+
+const WHAT: &str = "the output";
+
+impl Outputs {
+    /// Parses and checks them: whatever cannot be written is said before the build (threat 46).
+    pub(crate) fn new(flags: &[String], host: &Host, stdout_is_terminal: bool) -> Result<Self> {
+        let mut outputs = Vec::new();
+        for text in flags {
+            let (kind, place) = output(text, host)?;
+            match (&kind, &place) {
+                (Kind::Folder, Place::Path(path)) => destination::check_folder(WHAT, path)?,
+                (_, Place::Path(path)) => destination::check_file(WHAT, path)?,
+                (_, Place::Stdout) if stdout_is_terminal => {
+                    return Err(wrong("cannot write an archive to a terminal")
+                        .with_remedy("send it to a file: `--output type=…,dest=FILE`"));
+                }
+                (_, Place::Stdout) => {}
+            }
+            if outputs.iter().any(|(_, other)| *other == place) {
+                return Err(wrong(format!("`--output {text}` goes where another output goes")));
+            }
+            outputs.push((kind, place));
+        }
+        Ok(Self(outputs))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns whether standard output is taken by an archive.
+    pub(crate) fn take_stdout(&self) -> bool {
+        self.0.iter().any(|(_, place)| *place == Place::Stdout)
+    }
+}
+
+fn output(text: &str, host: &Host) -> Result<(Kind, Place)> {
+    // As `docker` has it: a path alone is a folder, and `-` alone is a tar.
+    if text == "-" {
+        return Ok((Kind::Tar, Place::Stdout));
+    }
+    if !text.contains('=') {
+        return Ok((Kind::Folder, Place::Path(host.absolute(Path::new(text)))));
+    }
+    let (mut kind, mut dest) = (None, None);
+    for (key, value) in keys("--output", text, &["type", "dest"])? {
+        match key {
+            "type" => kind = Some(value),
+            _ => dest = Some(value).filter(|dest| !dest.is_empty()),
+        }
+    }
+    let name = kind.ok_or_else(|| {
+        wrong(format!("`--output {text}` has no type"))
+            .with_remedy("use one of `type=oci`, `type=docker`, `type=local`, `type=tar`")
+    })?;
+    let known = KINDS.map(|(name, _)| name);
+    let Some((_, kind)) = KINDS.into_iter().find(|(known, _)| *known == name) else {
+        let error = wrong(format!("unknown type `{name}` in `--output {text}`"));
+        return Err(match (nearest(name, &known), name) {
+            (Some(near), _) => error.with_remedy(format!("use `type={near}`")),
+            (None, "image" | "registry") => error.with_remedy(
+                "leave it out: the image is kept in the engine, and `--push` pushes it",
+            ),
+            _ => error.with_remedy(format!("use one of {}", known.join(", "))),
+        });
+    };
+    let dest = dest.ok_or_else(|| {
+        wrong(format!("`--output {text}` says not where to"))
+            .with_remedy(format!("write it as `--output type={name},dest=PATH`"))
+    })?;
+    match (kind, dest) {
+        (Kind::Folder, "-") => Err(wrong("a folder cannot be written to standard output")
+            .with_remedy("use `--output type=tar,dest=-`")),
+        (kind, "-") => Ok((kind, Place::Stdout)),
+        (kind, dest) => Ok((kind, Place::Path(host.absolute(Path::new(dest))))),
+    }
+}
+
+/// Exports `image` once, and writes every output of it. Nothing else remains.
+pub(crate) async fn write_outputs(
+    outputs: &Outputs,
+    engine: &dyn Engine,
+    image: &LocalImage,
+    names: &[ImageRef],
+    session: &Session,
+    console: Console,
+) -> Result<()> {
+    let scratch = tempfile::Builder::new()
+        .prefix("boxwright-output-")
+        .tempdir_in(session.host.temporary_folder())
+        .map_err(|error| {
+            let folder = session.host.temporary_folder();
+            let message = format!("cannot make a folder in `{}`", folder.display());
+            Error::new(ErrorKind::Exhausted, message)
+                .with_source(error)
+                .with_remedy("set `TMPDIR` to a folder with room")
+        })?;
+    let exported = scratch.path().join("image.tar");
+    engine.export(&ExportRequest::new(image.clone(), exported.clone()), session).await?;
+    let layout = Layout::open(scratch.path().join("layout"))?;
+    let manifest = session.cancellable(read(&exported, &layout)).await?;
+    // The layout has all of it now.
+    let _ = std::fs::remove_file(&exported);
+    for (kind, place) in &outputs.0 {
+        let write = write(*kind, place, &layout, &manifest, names, scratch.path(), console);
+        session.cancellable(write).await?;
+    }
+    Ok(())
+}
+
+async fn read(exported: &Path, layout: &Layout) -> Result<Manifest> {
+    let mut images = archive::read(exported, layout).await?;
+    match (images.pop(), images.is_empty()) {
+        (Some(image), true) => Ok(image.manifest),
+        _ => Err(Error::new(ErrorKind::Protocol, "the engine did not export one image")),
+    }
+}
+
+async fn write(
+    kind: Kind,
+    place: &Place,
+    layout: &Layout,
+    manifest: &Manifest,
+    names: &[ImageRef],
+    scratch: &Path,
+    console: Console,
+) -> Result<()> {
+    let options = |kind| ArchiveOptions::new(kind, names.iter().map(ToString::to_string).collect());
+    match (kind, place) {
+        (Kind::Archive(kind), Place::Path(path)) => {
+            archive::write_file(layout, manifest, options(kind), path).await
+        }
+        (Kind::Archive(kind), Place::Stdout) => {
+            to_stdout(archive::write(layout, manifest, options(kind)).await?, console).await
+        }
+        (Kind::Tar, Place::Path(path)) => write_tar(layout, manifest, path).await,
+        (Kind::Tar, Place::Stdout) => {
+            let file = scratch.join("files.tar");
+            write_tar(layout, manifest, &file).await?;
+            let opened = tokio::fs::File::open(&file).await.map_err(unreadable)?;
+            to_stdout(Box::new(opened), console).await
+        }
+        (Kind::Folder, Place::Path(path)) => {
+            write_folder(layout, manifest, path, Ownership::Caller).await
+        }
+        (Kind::Folder, Place::Stdout) => {
+            Err(Error::new(ErrorKind::Bug, "a folder was to go to standard output"))
+        }
+    }
+}
+
+async fn to_stdout(mut stream: boxwright_core::ByteStream, console: Console) -> Result<()> {
+    let mut chunk = vec![0; 256 * 1024];
+    loop {
+        let count = stream.read(&mut chunk).await.map_err(unreadable)?;
+        if count == 0 {
+            return Ok(());
+        }
+        console.data_bytes(&chunk[..count])?;
+    }
+}
+
+fn unreadable(error: std::io::Error) -> Error {
+    Error::new(ErrorKind::Unavailable, "cannot read what the engine exported").with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Result<(Kind, Place)> {
+        output(text, &Host::with_variables("/w", [("A", "b")]))
+    }
+
+    #[test]
+    fn an_output_is_a_type_and_a_place() {
+        let path = |text: &str| Place::Path(PathBuf::from(text));
+        assert_eq!(
+            parsed("type=oci,dest=a.tar").unwrap(),
+            (Kind::Archive(ArchiveKind::Oci), path("/w/a.tar"))
+        );
+        assert_eq!(parsed("type=tar,dest=-").unwrap(), (Kind::Tar, Place::Stdout));
+        assert_eq!(parsed("out").unwrap(), (Kind::Folder, path("/w/out")));
+        assert_eq!(parsed("-").unwrap(), (Kind::Tar, Place::Stdout));
+    }
+
+    #[test]
+    fn what_is_wrong_says_what_to_write() {
+        for (text, remedy) in [
+            ("type=dokcer,dest=a", "use `type=docker`"),
+            ("type=local,dest=-", "use `--output type=tar,dest=-`"),
+            ("type=oci", "write it as `--output type=oci,dest=PATH`"),
+            ("dst=a", "use `dest`"),
+            ("dest=a", "use one of `type=oci`, `type=docker`, `type=local`, `type=tar`"),
+        ] {
+            assert_eq!(parsed(text).unwrap_err().remedy(), Some(remedy), "{text}");
+        }
+        let error = parsed("type=registry").unwrap_err();
+        assert!(error.remedy().unwrap().contains("--push"), "{error:?}");
+    }
+
+    #[test]
+    fn two_outputs_do_not_share_a_place() {
+        let host = Host::with_variables("/tmp", [("A", "b")]);
+        let flags = ["-", "type=oci,dest=-"].map(str::to_owned);
+        assert!(Outputs::new(&flags, &host, false).is_err());
+        assert!(Outputs::new(&flags[..1], &host, true).is_err());
+        assert!(Outputs::new(&flags[..1], &host, false).unwrap().take_stdout());
+    }
+}

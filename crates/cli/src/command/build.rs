@@ -1,0 +1,139 @@
+//! `boxwright build`: builds an image, and writes, pushes and prints what was asked for.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use boxwright_core::{
+    BuildOutput, BuildRequest, Engine, Error, LocalImage, PushOutput, RemoveRequest, Result,
+    Selection, Session,
+};
+
+use super::push;
+use crate::app::{App, Opened};
+use crate::args::BuildArgs;
+use crate::build::{Outputs, ResultFiles, prepare, write_outputs};
+use crate::exit_code::Outcome;
+
+pub(super) async fn run(args: &BuildArgs, app: &App) -> Outcome {
+    let mut settings = app.settings(&args.engine)?;
+    if let Some(builder) = &args.builder {
+        settings = settings.with_builder(builder, "--builder");
+    }
+    let terminal = app.console.stdout_is_terminal();
+    let prepared = prepare(args, &settings, &app.host, terminal, &app.cancel).await?;
+    let mut session = app.session(&settings, prepared.request.tags.first())?;
+    session.secrets = Arc::new(prepared.secrets);
+    session.ssh_agents = Arc::new(prepared.agents);
+    if let Some(input) = prepared.input {
+        session = session.with_input(input);
+    }
+    let builder = settings.builder().map(|it| it.value.as_str()).filter(|name| *name != "auto");
+    let opened = app.open(&settings, builder).await?;
+    let (sink, progress) = app.progress(&args.progress, &settings);
+    session.events = sink;
+    session.events.notice(chosen(&opened)).await;
+    let work = Work {
+        engine: opened.engine.as_ref(),
+        request: &prepared.request,
+        outputs: &prepared.outputs,
+        files: &prepared.files,
+        push: args.push,
+        session: &session,
+        app,
+    };
+    let result = work.run().await;
+    drop(session);
+    progress.finish().await;
+    let done = result?;
+    if !prepared.outputs.take_stdout() {
+        print(&done, args, app)?;
+    }
+    // What was pushed before one push failed is told all the same.
+    done.failed.map_or(Ok(ExitCode::SUCCESS), |error| Err(error.into()))
+}
+
+/// Says which engine and builder were chosen, and why.
+fn chosen(opened: &Opened) -> String {
+    let Selection { because, .. } = &opened.selection;
+    let info = opened.engine.info();
+    let rootless = if info.rootless == Some(true) { ", rootless" } else { "" };
+    format!(
+        "building with {} {} ({}{rootless}) at {}: {because}",
+        info.name, info.version, info.builder, info.endpoint
+    )
+}
+
+/// A build under way.
+struct Work<'a> {
+    engine: &'a dyn Engine,
+    request: &'a BuildRequest,
+    outputs: &'a Outputs,
+    files: &'a ResultFiles,
+    push: bool,
+    session: &'a Session,
+    app: &'a App,
+}
+
+/// What it came to.
+struct Done {
+    output: BuildOutput,
+    pushed: Vec<PushOutput>,
+    failed: Option<Error>,
+    kept: bool,
+}
+
+impl Work<'_> {
+    async fn run(&self) -> Result<Done> {
+        let serves_outputs =
+            self.request.tags.is_empty() && !self.outputs.is_empty() && !self.files.keep_id();
+        let before =
+            if serves_outputs { self.engine.list(self.session).await? } else { Vec::new() };
+        let output = self.engine.build(self.request, self.session).await?;
+        let passing = serves_outputs && !before.iter().any(|image| image.id == output.id);
+        let written = self.write(&output).await;
+        if passing {
+            self.remove(&output).await?;
+        }
+        written?;
+        let (pushed, failed) = if self.push {
+            push::push(self.engine, &self.request.tags, self.session).await
+        } else {
+            (Vec::new(), None)
+        };
+        if failed.is_none() {
+            self.files.write(&output, pushed.first().map(|it| &it.digest))?;
+        }
+        Ok(Done { output, pushed, failed, kept: !passing })
+    }
+
+    async fn write(&self, output: &BuildOutput) -> Result<()> {
+        if self.outputs.is_empty() {
+            return Ok(());
+        }
+        let image = LocalImage::Id(output.id.clone());
+        let (names, console) = (&self.request.tags, self.app.console);
+        write_outputs(self.outputs, self.engine, &image, names, self.session, console).await
+    }
+
+    /// Removes an image that only served an output. It stays if something else needs it.
+    async fn remove(&self, output: &BuildOutput) -> Result<()> {
+        let request = RemoveRequest::new(LocalImage::Id(output.id.clone()));
+        // An interrupted build cleans up too.
+        let mut session = self.session.clone();
+        session.cancel = boxwright_core::CancellationToken::new();
+        match self.engine.remove(&request, &session).await {
+            Err(error) if error.kind() != boxwright_core::ErrorKind::Conflict => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn print(done: &Done, args: &BuildArgs, app: &App) -> Result<()> {
+    if args.push && !args.progress.quiet {
+        return push::print(&done.pushed, app);
+    }
+    if done.kept {
+        app.console.data(done.output.id.as_str())?;
+    }
+    Ok(())
+}

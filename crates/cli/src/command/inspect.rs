@@ -1,0 +1,64 @@
+//! `boxwright inspect`: what an image is.
+
+use std::process::ExitCode;
+
+use boxwright_core::{ImageDetails, LocalImage};
+
+use crate::app::{App, parse};
+use crate::args::{Format, InspectArgs};
+use crate::exit_code::Outcome;
+use crate::render::{Ink, bytes, clean};
+
+pub(super) async fn run(args: &InspectArgs, app: &App) -> Outcome {
+    let image: LocalImage = parse(&args.image)?;
+    let settings = app.settings(&args.engine)?;
+    let session = app.session(&settings, None)?;
+    let engine = app.open(&settings, None).await?.engine;
+    let details = engine.inspect(&image, &session).await?;
+    match args.format.format {
+        Format::Json => app.console.json(&details)?,
+        Format::Text => {
+            let paint = app.console.paint_out();
+            let line = |(name, value): (&str, String)| {
+                let label = paint.ink(Ink::Bold, &format!("{name}:"));
+                format!("{label}{}{}\n", " ".repeat(13 - name.len()), clean(&value))
+            };
+            let text: String = facts(&details).into_iter().map(line).collect();
+            app.console.data(&text)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Returns the facts that there are, several of one kind on lines of their own.
+fn facts(details: &ImageDetails) -> Vec<(&'static str, String)> {
+    let mut facts = vec![("id", details.summary.id.to_string())];
+    let mut each = |name, values: Vec<String>| {
+        facts.extend(values.into_iter().filter(|it| !it.is_empty()).map(|value| (name, value)));
+    };
+    let texts =
+        |images: &[boxwright_core::ImageRef]| images.iter().map(ToString::to_string).collect();
+    each("name", texts(&details.summary.names));
+    each("digest", texts(&details.digests));
+    each("platform", vec![details.platform.to_string()]);
+    each("size", details.summary.size.map(bytes).into_iter().collect());
+    each("entrypoint", command(&details.entrypoint));
+    each("command", command(&details.command));
+    each("user", vec![details.user.clone()]);
+    each("workdir", vec![details.working_directory.clone()]);
+    each("environment", details.environment.clone());
+    each("port", details.exposed_ports.clone());
+    each("volume", details.volumes.clone());
+    each("label", details.labels.iter().map(|(name, value)| format!("{name}={value}")).collect());
+    each("stop signal", details.stop_signal.clone().into_iter().collect());
+    each("layer", details.layers.iter().map(ToString::to_string).collect());
+    facts
+}
+
+/// Returns a command in the form in which a Dockerfile has it, which leaves no doubt about spaces.
+fn command(words: &[String]) -> Vec<String> {
+    if words.is_empty() {
+        return Vec::new();
+    }
+    serde_json::to_string(words).into_iter().collect()
+}

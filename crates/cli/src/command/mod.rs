@@ -1,0 +1,40 @@
+//! What each subcommand does: one file for each.
+
+mod build;
+mod completions;
+mod config;
+mod engines;
+mod images;
+mod inspect;
+mod login;
+mod logout;
+mod pull;
+mod push;
+mod remove;
+mod run;
+mod tag;
+mod version;
+
+use crate::app::App;
+use crate::args::Command;
+use crate::exit_code::Outcome;
+
+/// Does what the command line asks for.
+pub(crate) async fn run(command: Command, app: &App) -> Outcome {
+    match command {
+        Command::Build(args) => build::run(&args, app).await,
+        Command::Push(args) => push::run(&args, app).await,
+        Command::Pull(args) => pull::run(&args, app).await,
+        Command::Tag(args) => tag::run(&args, app).await,
+        Command::Images(args) => images::run(&args, app).await,
+        Command::Inspect(args) => inspect::run(&args, app).await,
+        Command::Remove(args) => remove::run(&args, app).await,
+        Command::Run(args) => run::run(&args, app).await,
+        Command::Engines(args) => engines::run(&args, app).await,
+        Command::Login(args) => login::run(&args, app).await,
+        Command::Logout(args) => logout::run(&args, app).await,
+        Command::Config(args) => config::run(&args, app),
+        Command::Completions(args) => completions::run(&args, app),
+        Command::Version(args) => version::run(&args, app),
+    }
+}
