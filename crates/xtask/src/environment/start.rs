@@ -56,6 +56,8 @@ fn note_registries(registries: &Registries, layout: &Layout, state: &mut State) 
     }
     note("BOXWRIGHT_TEST_REGISTRY_USER", USER.to_owned());
     note("BOXWRIGHT_TEST_REGISTRY_PASSWORD", PASSWORD.to_owned());
-    note("BOXWRIGHT_TEST_REGISTRY_CA", registries.authority.display().to_string());
+    if !registries.tls.is_empty() {
+        note("BOXWRIGHT_TEST_REGISTRY_CA", registries.authority.display().to_string());
+    }
     note("BOXWRIGHT_TEST_ENVIRONMENT", layout.folder().display().to_string());
 }

@@ -113,8 +113,11 @@ pub(crate) fn supervise(options: &Options) -> Result<()> {
     setsid().explain(|| "cannot begin a session".to_owned())?;
     set_child_subreaper(Some(getpid())).explain(|| "cannot become a subreaper".to_owned())?;
     let events = listen(options.until_input_ends)?;
-    let mut state =
-        State { supervisor: Process::of(getpid().as_raw_nonzero().get()), ..State::default() };
+    let mut state = State {
+        supervisor: Process::of(getpid().as_raw_nonzero().get()),
+        setups: options.setups.clone(),
+        ..State::default()
+    };
     state.write(&layout)?;
 
     // The reader of this pipe goes away once it knows, or when it was killed.
