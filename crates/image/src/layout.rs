@@ -1,7 +1,7 @@
 //! An OCI image layout: blobs in a folder, by digest.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::config::ImageConfig;
 use crate::manifest::{self, DOCUMENT_LIMIT, Document};
+use crate::pipe::blocking;
 use crate::verify::{Hasher, Verified, wrong_bytes};
 
 /// A folder with blobs by digest. Cheap to clone.
@@ -48,7 +49,7 @@ impl Layout {
             let path = folder.join(name);
             if !path.exists() {
                 let mut file = temporary(&folder.join(INGEST)).map_err(fail)?;
-                io::Write::write_all(&mut file, text.as_bytes()).map_err(fail)?;
+                file.write_all(text.as_bytes()).map_err(fail)?;
                 match file.persist_noclobber(path) {
                     Err(error) if error.error.kind() != io::ErrorKind::AlreadyExists => {
                         return Err(fail(error.error));
@@ -73,12 +74,14 @@ impl Layout {
     /// [`ErrorKind::NotFound`] when it is not there, [`ErrorKind::Protocol`] when its bytes are wrong,
     /// [`ErrorKind::Exhausted`] when it is larger.
     pub async fn read(&self, digest: &Digest, limit: u64) -> Result<Vec<u8>> {
+        let (layout, digest) = (self.clone(), digest.clone());
+        blocking(move || layout.read_blocking(&digest, limit)).await
+    }
+
+    pub(crate) fn read_blocking(&self, digest: &Digest, limit: u64) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        let blob = self.open_blob(digest).await?;
-        blob.take(limit.saturating_add(1))
-            .read_to_end(&mut bytes)
-            .await
-            .map_err(crate::read_error)?;
+        let blob = self.open_blocking(digest)?;
+        blob.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(crate::read_error)?;
         if bytes.len() as u64 > limit {
             return Err(Error::new(
                 ErrorKind::Exhausted,
@@ -94,7 +97,7 @@ impl Layout {
     /// # Errors
     ///
     /// [`ErrorKind::NotFound`] when it is not there.
-    pub fn open_blocking(&self, digest: &Digest) -> Result<impl io::Read + Send + use<>> {
+    pub fn open_blocking(&self, digest: &Digest) -> Result<impl Read + Send + use<>> {
         let file = fs::File::open(self.path(digest)).map_err(|error| no_blob(digest, error))?;
         Ok(Verified::new(file, digest.clone()))
     }
@@ -117,7 +120,12 @@ impl Layout {
     /// [`ErrorKind::NotFound`] when a blob is not there, [`ErrorKind::Protocol`] when it is an index, or
     /// config and manifest disagree.
     pub async fn manifest(&self, digest: &Digest) -> Result<Manifest> {
-        let bytes = self.read(digest, DOCUMENT_LIMIT).await?;
+        let (layout, digest) = (self.clone(), digest.clone());
+        blocking(move || layout.manifest_blocking(&digest)).await
+    }
+
+    pub(crate) fn manifest_blocking(&self, digest: &Digest) -> Result<Manifest> {
+        let bytes = self.read_blocking(digest, DOCUMENT_LIMIT)?;
         let wrong = |cause: String| {
             Error::new(ErrorKind::Protocol, format!("cannot read the manifest `{digest}`"))
                 .with_cause(cause)
@@ -125,9 +133,7 @@ impl Layout {
         let Document::Manifest(document) = manifest::parse(&bytes, None)? else {
             return Err(wrong("it is a list of manifests".into()));
         };
-        let config = self.read(&document.config.digest, DOCUMENT_LIMIT).await?;
-        let config = ImageConfig::parse(&config)?;
-        let diff_ids = config.rootfs.diff_ids;
+        let diff_ids = self.config_blocking(&document.config)?.rootfs.diff_ids;
         if diff_ids.len() != document.layers.len() {
             let (layers, diff_ids) = (document.layers.len(), diff_ids.len());
             return Err(wrong(format!("it has {layers} layers and its config has {diff_ids}")));
@@ -148,7 +154,63 @@ impl Layout {
     ///
     /// As [`Layout::read`], and [`ErrorKind::Protocol`] when it is no config.
     pub async fn config(&self, manifest: &Manifest) -> Result<ImageConfig> {
-        ImageConfig::parse(&self.read(&manifest.config.digest, DOCUMENT_LIMIT).await?)
+        let (layout, config) = (self.clone(), manifest.config.clone());
+        blocking(move || layout.config_blocking(&config)).await
+    }
+
+    pub(crate) fn config_blocking(&self, config: &Descriptor) -> Result<ImageConfig> {
+        ImageConfig::parse(&self.read_blocking(&config.digest, DOCUMENT_LIMIT)?)
+    }
+
+    /// Keeps all that `bytes` gives; see [`BlobStore::write`].
+    pub(crate) fn write_blocking(
+        &self,
+        bytes: &mut impl Read,
+        expected: Option<&Digest>,
+    ) -> Result<(Digest, u64)> {
+        let fail = |error| cannot_write(&self.folder, error);
+        let mut temporary = temporary(&self.ingest()).map_err(fail)?;
+        let mut hasher = expected.map_or_else(Hasher::sha256, Hasher::like);
+        let mut buffer = vec![0; 256 << 10];
+        let mut size = 0;
+        loop {
+            let count = match bytes.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(crate::read_error(error)),
+            };
+            hasher.update(&buffer[..count]);
+            temporary.write_all(&buffer[..count]).map_err(fail)?;
+            size += count as u64;
+        }
+        let digest = self.keep(temporary, hasher.finish(), expected)?;
+        Ok((digest, size))
+    }
+
+    pub(crate) fn size_blocking(&self, digest: &Digest) -> Result<Option<u64>> {
+        match fs::metadata(self.path(digest)) {
+            Ok(data) => Ok(Some(data.len())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(no_blob(digest, error)),
+        }
+    }
+
+    fn keep(
+        &self,
+        temporary: NamedTempFile,
+        digest: Digest,
+        expected: Option<&Digest>,
+    ) -> Result<Digest> {
+        if let Some(expected) = expected
+            && digest != *expected
+        {
+            return Err(wrong_bytes(expected).with_context("digest", digest.as_str()));
+        }
+        // Renaming over an equal blob mends one that was damaged.
+        let kept = temporary.persist(self.path(&digest));
+        kept.map_err(|error| cannot_write(&self.folder, error.error))?;
+        Ok(digest)
     }
 
     async fn open_blob(&self, digest: &Digest) -> Result<Verified<tokio::fs::File>> {
@@ -169,11 +231,8 @@ impl Layout {
 #[async_trait]
 impl BlobStore for Layout {
     async fn size(&self, digest: &Digest) -> Result<Option<u64>> {
-        match tokio::fs::metadata(self.path(digest)).await {
-            Ok(data) => Ok(Some(data.len())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(no_blob(digest, error)),
-        }
+        let (layout, digest) = (self.clone(), digest.clone());
+        blocking(move || layout.size_blocking(&digest)).await
     }
 
     async fn open(&self, digest: &Digest) -> Result<ByteStream> {
@@ -202,13 +261,8 @@ impl BlobStore for Layout {
             size += count as u64;
         }
         file.flush().await.map_err(fail)?;
-        let digest = hasher.finish();
-        if let Some(expected) = expected
-            && digest != *expected
-        {
-            return Err(wrong_bytes(expected).with_context("digest", digest.as_str()));
-        }
-        temporary.persist(self.path(&digest)).map_err(|error| fail(error.error))?;
+        drop(file);
+        let digest = self.keep(temporary, hasher.finish(), expected)?;
         Ok((digest, size))
     }
 }

@@ -8,6 +8,7 @@
 
 pub mod archive;
 pub mod config;
+pub mod decompress;
 mod document;
 pub mod layout;
 pub mod manifest;
@@ -28,5 +29,24 @@ pub fn read_error(error: std::io::Error) -> boxwright_core::Error {
             Error::new(ErrorKind::Protocol, "cannot read the archive").with_source(error)
         }
         Err(error) => Error::new(ErrorKind::Unavailable, "cannot read").with_source(error),
+    }
+}
+
+/// Returns the error of a failed write of an archive. What a reader of ours put inside comes out again.
+pub(crate) fn write_error(error: std::io::Error) -> boxwright_core::Error {
+    use std::io::ErrorKind as Io;
+
+    use boxwright_core::{Error, ErrorKind};
+    match error.downcast::<Error>() {
+        Ok(error) => error,
+        Err(error) => {
+            let kind = match error.kind() {
+                Io::StorageFull | Io::QuotaExceeded | Io::FileTooLarge => ErrorKind::Exhausted,
+                // Nobody reads any more, and the reason is with them.
+                Io::BrokenPipe => ErrorKind::Cancelled,
+                _ => ErrorKind::Unavailable,
+            };
+            Error::new(kind, "cannot write the archive").with_source(error)
+        }
     }
 }

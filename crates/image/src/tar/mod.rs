@@ -94,6 +94,11 @@ impl Header {
     }
 }
 
+/// Cleans the name of an entry as the reader does, or says why it is refused.
+pub(crate) fn clean_path(name: &[u8]) -> Result<PathBuf, String> {
+    path::clean(name, Limits::default().path_bytes)
+}
+
 /// How many bytes of padding follow `size` bytes of content.
 pub(crate) fn padding(size: u64) -> usize {
     let over = (size % BLOCK as u64) as usize;

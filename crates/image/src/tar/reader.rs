@@ -21,6 +21,8 @@ pub struct Limits {
     pub header_bytes: u64,
     /// How many bytes all content may have. Default: 256 GiB.
     pub content_bytes: u64,
+    /// How many bytes one compressed byte may become, above 256 MiB. Default: 2,000; gzip never exceeds 1,032.
+    pub ratio: u64,
 }
 
 impl Default for Limits {
@@ -30,6 +32,7 @@ impl Default for Limits {
             path_bytes: 4096,
             header_bytes: 1 << 20,
             content_bytes: 256 << 30,
+            ratio: 2000,
         }
     }
 }

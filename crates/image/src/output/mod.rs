@@ -1,10 +1,15 @@
 //! The file system of an image, as a tar or a folder.
 
+mod file;
+
 use std::path::Path;
 
 use boxwright_core::{Error, ErrorKind, Manifest, Result};
 
 use crate::layout::Layout;
+
+pub use file::check_file;
+pub(crate) use file::replace_file;
 
 /// Who owns what is written to a folder.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

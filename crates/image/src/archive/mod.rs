@@ -1,11 +1,19 @@
 //! Archives of images: what engines save and load.
 
+mod docker;
+mod oci;
+mod read;
+mod write;
+
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::path::Path;
 
 use boxwright_core::{ByteStream, Digest, Error, ErrorKind, Manifest, Platform, Result};
 
 use crate::layout::Layout;
+use crate::output;
+use crate::pipe::{PipeStream, blocking, read_blocking};
 
 /// One image of an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,14 +57,26 @@ impl ArchiveOptions {
     }
 }
 
-/// Reads the archive `archive` into `layout`: OCI or docker, plain or compressed with gzip or zstd.
+/// Reads the archive `archive` into `layout`: OCI or docker, plain or compressed with gzip, zstd, bzip2 or xz.
 ///
 /// # Errors
 ///
 /// [`ErrorKind::NotFound`] when there is no such file, else as [`read_stream`].
 pub async fn read(archive: &Path, layout: &Layout) -> Result<Vec<ImageInArchive>> {
-    let _ = (archive, layout);
-    Err(unwritten())
+    let (archive, layout) = (archive.to_owned(), layout.clone());
+    blocking(move || {
+        let shown = archive.display();
+        let file = File::open(&archive).map_err(|error| {
+            let kind = match error.kind() {
+                std::io::ErrorKind::NotFound => ErrorKind::NotFound,
+                _ => ErrorKind::InvalidInput,
+            };
+            Error::new(kind, format!("cannot open the archive `{shown}`")).with_source(error)
+        })?;
+        let images = read::images(file, &layout);
+        images.map_err(|error| error.with_context("archive", shown.to_string()))
+    })
+    .await
 }
 
 /// Reads an archive from a stream into `layout`.
@@ -64,10 +84,11 @@ pub async fn read(archive: &Path, layout: &Layout) -> Result<Vec<ImageInArchive>
 /// # Errors
 ///
 /// [`ErrorKind::Protocol`] when it is no archive of images, is cut short, or its blobs do not have the
-/// digests they are named by.
+/// digests they are named by; [`ErrorKind::InvalidInput`] when an entry is hostile;
+/// [`ErrorKind::Exhausted`] when it exceeds a limit.
 pub async fn read_stream(archive: ByteStream, layout: &Layout) -> Result<Vec<ImageInArchive>> {
-    let _ = (archive, layout);
-    Err(unwritten())
+    let layout = layout.clone();
+    read_blocking(archive, move |reader| read::images(reader, &layout)).await
 }
 
 /// Returns the image `manifest` of `layout` as an archive. An error of the layout is an error of the stream.
@@ -80,8 +101,9 @@ pub async fn write(
     manifest: &Manifest,
     options: ArchiveOptions,
 ) -> Result<ByteStream> {
-    let _ = (layout, manifest, options);
-    Err(unwritten())
+    let (layout, manifest) = (layout.clone(), manifest.clone());
+    let plan = blocking(move || write::Plan::new(layout, &manifest, &options)).await?;
+    Ok(Box::new(PipeStream::new(move |out| plan.write(out))))
 }
 
 /// Writes the image `manifest` of `layout` to the file `destination`: beside it first, then renamed, so
@@ -89,6 +111,7 @@ pub async fn write(
 ///
 /// # Errors
 ///
+/// [`ErrorKind::InvalidInput`] when `destination` is something else than a regular file,
 /// [`ErrorKind::Exhausted`] when the disk is full, else as [`write`].
 pub async fn write_file(
     layout: &Layout,
@@ -96,10 +119,11 @@ pub async fn write_file(
     options: ArchiveOptions,
     destination: &Path,
 ) -> Result<()> {
-    let _ = (layout, manifest, options, destination);
-    Err(unwritten())
-}
-
-fn unwritten() -> Error {
-    Error::new(ErrorKind::Bug, "archives are being written")
+    let (layout, manifest) = (layout.clone(), manifest.clone());
+    let destination = destination.to_owned();
+    blocking(move || {
+        let plan = write::Plan::new(layout, &manifest, &options)?;
+        output::replace_file(&destination, |file| plan.write(file))
+    })
+    .await
 }

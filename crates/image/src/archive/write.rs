@@ -1,0 +1,117 @@
+//! Writes an archive: the lists first, so that a reader knows what comes, then each blob once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+
+use boxwright_core::{Descriptor, Digest, Error, ErrorKind, Manifest, Result};
+
+use super::docker::Item;
+use super::{ArchiveKind, ArchiveOptions, oci};
+use crate::layout::Layout;
+use crate::manifest::{ImageIndex, IndexEntry, PlatformFields, media_type};
+use crate::tar::{Header, Kind, Writer};
+
+/// Everything that an archive is going to hold.
+pub(super) struct Plan {
+    layout: Layout,
+    documents: Vec<(&'static str, Vec<u8>)>,
+    blobs: Vec<(Digest, u64)>,
+}
+
+impl Plan {
+    pub(super) fn new(
+        layout: Layout,
+        manifest: &Manifest,
+        options: &ArchiveOptions,
+    ) -> Result<Self> {
+        let config = layout.config_blocking(&manifest.config)?;
+        let mut documents = Vec::new();
+        if options.kind != ArchiveKind::Docker {
+            let platform = PlatformFields {
+                architecture: config.architecture,
+                os: config.os,
+                variant: config.variant,
+            };
+            // Podman refuses a combined archive whose index has several entries.
+            let several = options.kind == ArchiveKind::Oci;
+            let names = &options.names
+                [..if several { options.names.len() } else { options.names.len().min(1) }];
+            documents.push(("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec()));
+            documents.push(("index.json", index(&manifest.descriptor, names, &platform)));
+        }
+        if options.kind != ArchiveKind::Oci {
+            documents.push(("manifest.json", manifest_json(manifest, &options.names)));
+        }
+        let layers = manifest.layers.iter().map(|(layer, _)| layer);
+        let own = (options.kind != ArchiveKind::Docker).then_some(&manifest.descriptor);
+        let mut seen = BTreeSet::new();
+        let mut blobs = Vec::new();
+        for blob in own.into_iter().chain([&manifest.config]).chain(layers) {
+            if options.without.contains(&blob.digest) || !seen.insert(blob.digest.clone()) {
+                continue;
+            }
+            let size = layout.size_blocking(&blob.digest)?.ok_or_else(|| missing(&blob.digest))?;
+            blobs.push((blob.digest.clone(), size));
+        }
+        Ok(Self { layout, documents, blobs })
+    }
+
+    pub(super) fn write(&self, out: &mut impl Write) -> Result<()> {
+        let mut writer = Writer::new(out);
+        let fail = crate::write_error;
+        for (name, bytes) in &self.documents {
+            let header = Header::new(*name, Kind::File { size: bytes.len() as u64 }, 0o644);
+            writer.file(&header, &mut &bytes[..]).map_err(fail)?;
+        }
+        for folder in ["blobs", "blobs/sha256"] {
+            writer.header(&Header::new(folder, Kind::Folder, 0o755)).map_err(fail)?;
+        }
+        for (digest, size) in &self.blobs {
+            let header = Header::new(path_of(digest), Kind::File { size: *size }, 0o644);
+            writer.file(&header, &mut self.layout.open_blocking(digest)?).map_err(fail)?;
+        }
+        writer.finish().map_err(fail)?;
+        Ok(())
+    }
+}
+
+fn path_of(digest: &Digest) -> String {
+    format!("blobs/{}/{}", digest.algorithm(), digest.hex())
+}
+
+fn index(manifest: &Descriptor, names: &[String], platform: &PlatformFields) -> Vec<u8> {
+    let entry = |name: Option<&String>| IndexEntry {
+        descriptor: manifest.clone(),
+        platform: Some(platform.clone()),
+        annotations: name
+            .map(|name| {
+                BTreeMap::from([oci::NAME, oci::REF_NAME].map(|key| (key.to_owned(), name.clone())))
+            })
+            .unwrap_or_default(),
+    };
+    let manifests = match names {
+        [] => vec![entry(None)],
+        names => names.iter().map(|name| entry(Some(name))).collect(),
+    };
+    let index = ImageIndex {
+        schema_version: 2,
+        media_type: Some(media_type::OCI_INDEX.to_owned()),
+        manifests,
+        annotations: BTreeMap::new(),
+    };
+    serde_json::to_vec(&index).expect("an index is made of texts and numbers")
+}
+
+fn manifest_json(manifest: &Manifest, names: &[String]) -> Vec<u8> {
+    let item = Item {
+        config: path_of(&manifest.config.digest),
+        repo_tags: Some(names.to_vec()),
+        layers: Some(manifest.layers.iter().map(|(layer, _)| path_of(&layer.digest)).collect()),
+    };
+    serde_json::to_vec(&[item]).expect("a list of paths is made of texts")
+}
+
+fn missing(digest: &Digest) -> Error {
+    Error::new(ErrorKind::NotFound, "cannot write the archive")
+        .with_cause(format!("the store lacks the blob `{digest}`"))
+}
