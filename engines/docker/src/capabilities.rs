@@ -1,0 +1,56 @@
+//! What a daemon offers, by the way it builds. Pure.
+
+use boxwright_core::{Capabilities, Capability, Support};
+
+use crate::config::Builder;
+
+/// Returns what a daemon offers when it builds by `builder`.
+pub(crate) fn of(builder: Builder) -> Capabilities {
+    Capabilities::probe(|capability| match capability {
+        Capability::BuildSecrets => buildkit_alone(builder, "the classic builder has no secrets"),
+        Capability::BuildSsh => {
+            buildkit_alone(builder, "the classic builder forwards no ssh agents")
+        }
+        // The classic builder refuses, when it is asked, to build for another platform than its own.
+        Capability::BuildForPlatform
+        | Capability::Build
+        | Capability::BuildFromTar
+        | Capability::BuildFromAddress
+        | Capability::BuildCacheFrom
+        | Capability::BuildExtraHosts
+        | Capability::BuildNetwork
+        | Capability::Push
+        | Capability::Pull
+        | Capability::Inspect
+        | Capability::List
+        | Capability::Tag
+        | Capability::Remove
+        | Capability::Export
+        | Capability::Import
+        | Capability::Run => Support::Native,
+        Capability::BuildShmSize => Support::Native,
+    })
+}
+
+fn buildkit_alone(builder: Builder, reason: &'static str) -> Support {
+    match builder {
+        Builder::BuildKit => Support::Native,
+        Builder::Classic => {
+            Support::Unsupported { reason, remedy: "build with `--builder buildkit`" }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_buildkit_has_secrets_and_agents() {
+        for capability in [Capability::BuildSecrets, Capability::BuildSsh] {
+            assert!(of(Builder::BuildKit).require(capability).is_ok());
+            let error = of(Builder::Classic).require(capability).unwrap_err();
+            assert_eq!(error.remedy(), Some("build with `--builder buildkit`"));
+        }
+    }
+}

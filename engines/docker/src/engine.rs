@@ -1,0 +1,102 @@
+//! One open Docker daemon.
+
+use boxwright_core::{
+    BuildOutput, BuildRequest, Capabilities, Engine, EngineInfo, ExportRequest, Feature,
+    ImageDetails, ImageRef, ImageStore, ImageSummary, ImportOutput, ImportRequest, LocalImage,
+    PullOutput, PullRequest, PushOutput, PushRequest, RemoveOutput, RemoveRequest, Result,
+    RunOutput, RunRequest, Session, StepRunner, Support, async_trait,
+};
+
+use crate::config::Builder;
+use crate::daemon::Daemon;
+use crate::provider::NAME;
+use crate::{archives, buildkit, capabilities, classic, features, images, pull, push, run};
+
+/// One open Docker daemon, building one way.
+#[derive(Debug)]
+pub struct DockerEngine {
+    info: EngineInfo,
+    capabilities: Capabilities,
+    builder: Builder,
+    daemon: Daemon,
+}
+
+impl DockerEngine {
+    pub(crate) fn new(daemon: Daemon, builder: Builder) -> Self {
+        let endpoint = daemon.api.http.endpoint().to_string();
+        let mut info =
+            EngineInfo::new(NAME, daemon.server.version.clone(), endpoint, builder.as_str());
+        info.rootless = Some(daemon.server.rootless);
+        Self { info, capabilities: capabilities::of(builder), builder, daemon }
+    }
+}
+
+#[async_trait]
+impl Engine for DockerEngine {
+    fn info(&self) -> &EngineInfo {
+        &self.info
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn native(&self, feature: Feature) -> Support {
+        features::native(&self.daemon.server, self.builder, feature)
+    }
+
+    async fn build(&self, request: &BuildRequest, session: &Session) -> Result<BuildOutput> {
+        match self.builder {
+            Builder::BuildKit => {
+                let store = self.daemon.server.store;
+                buildkit::build(&self.daemon.api.http, store, request, session).await
+            }
+            Builder::Classic => classic::build(&self.daemon, request, session).await,
+        }
+    }
+
+    async fn push(&self, request: &PushRequest, session: &Session) -> Result<PushOutput> {
+        push::push(&self.daemon, request, session).await
+    }
+
+    async fn pull(&self, request: &PullRequest, session: &Session) -> Result<PullOutput> {
+        pull::pull(&self.daemon, request, session).await
+    }
+
+    async fn inspect(&self, image: &LocalImage, _session: &Session) -> Result<ImageDetails> {
+        images::inspect(&self.daemon, image).await
+    }
+
+    async fn list(&self, _session: &Session) -> Result<Vec<ImageSummary>> {
+        images::list(&self.daemon).await
+    }
+
+    async fn tag(&self, image: &LocalImage, name: &ImageRef, _session: &Session) -> Result<()> {
+        let image = self.daemon.name_of(image).await?;
+        self.daemon.api.tag(&image, name).await
+    }
+
+    async fn remove(&self, request: &RemoveRequest, _session: &Session) -> Result<RemoveOutput> {
+        images::remove(&self.daemon, request).await
+    }
+
+    async fn export(&self, request: &ExportRequest, session: &Session) -> Result<()> {
+        archives::export(&self.daemon, request, session).await
+    }
+
+    async fn import(&self, request: &ImportRequest, session: &Session) -> Result<ImportOutput> {
+        archives::import(&self.daemon, request, session).await
+    }
+
+    async fn run(&self, request: &RunRequest, session: &Session) -> Result<RunOutput> {
+        run::run(&self.daemon, request, session).await
+    }
+
+    fn step_runner(&self) -> Option<&dyn StepRunner> {
+        None
+    }
+
+    fn image_store(&self) -> Option<&dyn ImageStore> {
+        None
+    }
+}

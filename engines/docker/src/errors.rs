@@ -1,0 +1,515 @@
+//! The daemon's failures in our errors. Pure, and table-tested on what daemons really said.
+
+use std::error::Error as StdError;
+
+use bollard::errors::Error as BollardError;
+use boxwright_core::{Error, ErrorKind};
+
+/// Words that tell one failure from another, in the order in which they are looked for.
+struct Rule {
+    words: &'static [&'static str],
+    kind: ErrorKind,
+    meaning: &'static str,
+    /// `{registry}` stands for the registry's host.
+    remedy: Option<&'static str>,
+}
+
+const fn rule(
+    words: &'static [&'static str],
+    kind: ErrorKind,
+    meaning: &'static str,
+    remedy: &'static str,
+) -> Rule {
+    let remedy = if remedy.is_empty() { None } else { Some(remedy) };
+    Rule { words, kind, meaning, remedy }
+}
+
+/// What goes wrong in the daemon itself.
+const DAEMON: &[Rule] = &[
+    rule(
+        &["no space left on device", "disk quota exceeded"],
+        ErrorKind::Exhausted,
+        "the daemon's disk is full",
+        "free some of it: `docker system df` shows what takes it, `docker system prune` removes what nothing uses",
+    ),
+    rule(
+        &["an image does not exist locally", "no such image", "no such container"],
+        ErrorKind::NotFound,
+        "the daemon has nothing of that name",
+        "`boxwright images` lists what it has",
+    ),
+    rule(
+        &["is being used by running container", "is using its referenced image"],
+        ErrorKind::Conflict,
+        "a container needs the image",
+        "remove the container first: `docker ps --all` lists them",
+    ),
+    rule(
+        &["image is referenced in multiple repositories", "image has dependent child images"],
+        ErrorKind::Conflict,
+        "other names or images need it",
+        "remove the names one by one, or use `--force`",
+    ),
+];
+
+/// What goes wrong between the daemon and a registry.
+const REGISTRY: &[Rule] = &[
+    rule(
+        &["toomanyrequests", "too many requests", "status: 429", "status code 429"],
+        ErrorKind::Exhausted,
+        "the registry limits how much it is asked",
+        "wait, or log in with `boxwright login {registry}` for a higher limit",
+    ),
+    rule(
+        &["entity too large", "status: 413", "status code 413", "413 payload"],
+        ErrorKind::Exhausted,
+        "the registry, or a proxy before it, takes no upload of that size",
+        "raise the limit there, such as nginx's `client_max_body_size`, or make the layers smaller",
+    ),
+    rule(
+        &["no basic auth credentials", "no credentials"],
+        ErrorKind::Unauthorized,
+        "the registry wants credentials",
+        "log in with `boxwright login {registry}`",
+    ),
+    rule(
+        &["pull access denied", "repository does not exist"],
+        ErrorKind::NotFound,
+        "the registry has no such repository, or hides it from this user",
+        "correct the name, or log in with `boxwright login {registry}`",
+    ),
+    rule(
+        &[
+            "unauthorized",
+            "authentication required",
+            "incorrect username or password",
+            "status: 401",
+        ],
+        ErrorKind::Unauthorized,
+        "the registry refused the credentials",
+        "log in with `boxwright login {registry}`",
+    ),
+    rule(
+        &["denied", "forbidden", "insufficient_scope", "status: 403"],
+        ErrorKind::Unauthorized,
+        "the registry does not allow this to the user",
+        "log in with `boxwright login {registry}`, or use a repository you own",
+    ),
+    rule(
+        &[
+            "no matching manifest for",
+            "does not match the specified platform",
+            "does not provide the specified platform",
+        ],
+        ErrorKind::NotFound,
+        "the image is not there for that platform",
+        "choose another platform with `--platform`",
+    ),
+    rule(
+        &[
+            "manifest unknown",
+            "name unknown",
+            "repository name not known",
+            "status: 404",
+            "404 not found",
+            ": not found",
+        ],
+        ErrorKind::NotFound,
+        "the registry has nothing of that name",
+        "correct the repository and the tag",
+    ),
+    rule(
+        &[
+            "x509:",
+            "certificate signed by unknown",
+            "failed to verify certificate",
+            "tls: bad certificate",
+        ],
+        ErrorKind::Unavailable,
+        "the daemon does not trust the registry's certificate",
+        "put its authority into /etc/docker/certs.d/{registry}/ca.crt on the daemon's machine",
+    ),
+    rule(
+        &[
+            "server gave http response to https client",
+            "first record does not look like a tls handshake",
+        ],
+        ErrorKind::Unavailable,
+        "the registry speaks plain HTTP, which the daemon is not allowed to",
+        "list \"{registry}\" under \"insecure-registries\" in the daemon's daemon.json, and restart the daemon",
+    ),
+    rule(
+        &["no such host", "server misbehaving", "temporary failure in name resolution"],
+        ErrorKind::Unavailable,
+        "the daemon cannot find the registry's address",
+        "correct the registry's name, or the name server of the daemon's machine",
+    ),
+    rule(
+        &["connection refused"],
+        ErrorKind::Unavailable,
+        "nothing listens at the registry's address",
+        "start the registry, or correct its name and port",
+    ),
+    rule(
+        &[
+            "i/o timeout",
+            "handshake timeout",
+            "deadline exceeded",
+            "client.timeout",
+            "network is unreachable",
+            "no route to host",
+        ],
+        ErrorKind::Unavailable,
+        "the daemon gets no answer from the registry",
+        "see that the daemon's machine reaches the registry, and try again",
+    ),
+    rule(
+        &[
+            "connection reset",
+            "broken pipe",
+            "eof",
+            "unexpected http status: 5",
+            "500 internal",
+            "502 bad",
+            "503 service",
+            "504 gateway",
+            "status code 5",
+        ],
+        ErrorKind::Unavailable,
+        "the registry broke off or failed",
+        "try again; if it stays so, see the registry's log",
+    ),
+    rule(
+        &["cannot be overwritten", "immutable"],
+        ErrorKind::Conflict,
+        "the registry lets no tag be moved",
+        "push under another tag",
+    ),
+];
+
+/// What goes wrong in the classic builder, besides a command that fails.
+const BUILD: &[Rule] = &[
+    rule(
+        &["requires buildkit"],
+        ErrorKind::Unsupported,
+        "the Dockerfile uses what only BuildKit has",
+        "build with `--builder buildkit`",
+    ),
+    rule(
+        &["failed to reach build target", "invalid from flag value", "target stage"],
+        ErrorKind::NotFound,
+        "the Dockerfile has no such stage",
+        "correct the stage's name",
+    ),
+    rule(
+        &["cannot locate specified dockerfile"],
+        ErrorKind::NotFound,
+        "the context has no such Dockerfile",
+        "name it with `--file`; the path is seen from the context",
+    ),
+    rule(
+        &[
+            "parse error",
+            "unknown instruction",
+            "unknown flag",
+            "requires at least",
+            "requires exactly",
+            "no build stage in current context",
+            "the dockerfile",
+            "file with no instructions",
+            "invalid reference format",
+            "syntax error",
+        ],
+        ErrorKind::InvalidDockerfile,
+        "the Dockerfile does not parse",
+        "",
+    ),
+    rule(
+        &[
+            "no such file or directory",
+            "file not found in build context",
+            "no source files were specified",
+            "file does not exist",
+        ],
+        ErrorKind::BuildFailed,
+        "a file to copy is not there",
+        "correct its path and the ignore file; paths are seen from the context",
+    ),
+];
+
+/// Returns the error for what was attempted and the daemon refused, with what it answered.
+pub(crate) fn refused(what: impl Into<String>, status: u16, words: &str) -> Error {
+    let error = match find(&[DAEMON], words) {
+        Some(rule) => apply(Error::new(rule.kind, what), rule, words, None),
+        None => Error::new(kind_of_status(status), what).with_cause(words.trim()),
+    };
+    error.with_context("status", status.to_string())
+}
+
+/// Returns the error for a push, or a pull, that ended with `words` while the daemon spoke with `registry`.
+pub(crate) fn registry_failed(what: impl Into<String>, registry: &str, words: &str) -> Error {
+    match find(&[DAEMON, REGISTRY], words) {
+        Some(rule) => apply(Error::new(rule.kind, what), rule, words, Some(registry)),
+        None => Error::new(ErrorKind::Unavailable, what).with_cause(words.trim()),
+    }
+}
+
+/// Returns the error for a classic build that ended with `words` at `step`.
+pub(crate) fn build_failed(step: Option<&str>, code: Option<i64>, words: &str) -> Error {
+    let code = code.or_else(|| exit_code(words));
+    if let (Some(step), Some(code)) = (step, code) {
+        return Error::new(ErrorKind::BuildFailed, format!("the step `{step}` failed"))
+            .with_cause(format!("its command exited with status {code}"))
+            .with_context("step", step)
+            .with_context("exit code", code.to_string());
+    }
+    let at_base = step.is_none_or(|step| step.to_ascii_uppercase().contains("FROM"));
+    let registry = step.filter(|_| at_base).and_then(registry_of);
+    let tables: &[&[Rule]] = if at_base { &[BUILD, DAEMON, REGISTRY] } else { &[DAEMON, BUILD] };
+    let what = match step {
+        Some(step) => format!("the step `{step}` failed"),
+        None => "the daemon refused the build".to_owned(),
+    };
+    let error = match find(tables, words) {
+        Some(rule) => apply(Error::new(rule.kind, what), rule, words, registry.as_deref()),
+        None => Error::new(ErrorKind::BuildFailed, what).with_cause(words.trim()),
+    };
+    match step {
+        Some(step) => error.with_context("step", step),
+        None => error,
+    }
+}
+
+/// Returns the exit status in the classic builder's words for a command that failed.
+fn exit_code(words: &str) -> Option<i64> {
+    let (_, code) = words.rsplit_once("returned a non-zero code: ")?;
+    code.trim().parse().ok()
+}
+
+/// Returns the registry of the image that a step with `FROM` names.
+fn registry_of(step: &str) -> Option<String> {
+    let mut words = step.split_whitespace();
+    words.find(|word| word.eq_ignore_ascii_case("from") || word.starts_with("--from="))?;
+    let name = words.find(|word| !word.starts_with("--"))?;
+    let image: boxwright_core::ImageRef = name.parse().ok()?;
+    Some(image.registry().to_owned())
+}
+
+fn find(tables: &[&'static [Rule]], words: &str) -> Option<&'static Rule> {
+    let words = words.to_ascii_lowercase();
+    let mut rules = tables.iter().flat_map(|table| table.iter());
+    rules.find(|rule| rule.words.iter().any(|part| words.contains(part)))
+}
+
+fn apply(error: Error, rule: &Rule, words: &str, registry: Option<&str>) -> Error {
+    let error = error.with_cause(format!("{}: {}", rule.meaning, words.trim()));
+    match (rule.remedy, registry) {
+        (Some(remedy), Some(registry)) => error.with_remedy(remedy.replace("{registry}", registry)),
+        (Some(remedy), None) => error.with_remedy(remedy.replace("{registry}", "REGISTRY")),
+        (None, _) => error,
+    }
+}
+
+fn kind_of_status(status: u16) -> ErrorKind {
+    match status {
+        400 => ErrorKind::InvalidInput,
+        401 | 403 => ErrorKind::Unauthorized,
+        404 => ErrorKind::NotFound,
+        409 => ErrorKind::Conflict,
+        501 => ErrorKind::Unsupported,
+        503 => ErrorKind::Unavailable,
+        _ => ErrorKind::Protocol,
+    }
+}
+
+/// Returns the error for what was attempted through `bollard`.
+pub(crate) fn failed(what: impl Into<String>, error: BollardError) -> Error {
+    match error {
+        BollardError::DockerResponseServerError { status_code, message } => {
+            refused(what, status_code, &message)
+        }
+        BollardError::DockerStreamError { error } => refused(what, 500, &error),
+        BollardError::RequestTimeoutError => Error::new(ErrorKind::Exhausted, what)
+            .with_cause("the daemon did not answer in time")
+            .with_remedy("see the daemon's log; restart it if it hangs"),
+        BollardError::IOError { err } => broken(what, err),
+        BollardError::HyperResponseError { err } => gone(what, err),
+        error => Error::new(ErrorKind::Protocol, what).with_source(error),
+    }
+}
+
+/// Returns the error for a container that did not start.
+pub(crate) fn not_started(error: BollardError) -> Error {
+    let what = "cannot start the command";
+    let BollardError::DockerResponseServerError { message, .. } = &error else {
+        return failed(what, error);
+    };
+    let words = message.to_ascii_lowercase();
+    if words.contains("executable file not found") || words.contains("no such file or directory") {
+        return Error::new(ErrorKind::NotFound, what)
+            .with_cause(format!("the image has no such program: {}", message.trim()))
+            .with_remedy("name a program that is in the image");
+    }
+    if words.contains("permission denied") {
+        return Error::new(ErrorKind::InvalidInput, what)
+            .with_cause(format!("the file is not executable: {}", message.trim()));
+    }
+    failed(what, error)
+}
+
+/// Returns the error inside `error` if it is one of ours that went through a foreign type.
+fn broken(what: impl Into<String>, error: std::io::Error) -> Error {
+    match error.downcast::<Error>() {
+        Ok(ours) => ours,
+        Err(error) => gone(what, error),
+    }
+}
+
+fn gone(what: impl Into<String>, error: impl StdError + Send + Sync + 'static) -> Error {
+    Error::new(ErrorKind::Unavailable, what)
+        .with_source(error)
+        .with_remedy("see whether the daemon still runs, and what its log says")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What Docker 20.10.24 said, unless another version is named.
+    #[test]
+    fn registries_failures_have_their_kind_and_a_remedy() {
+        for (words, kind) in [
+            ("no basic auth credentials", ErrorKind::Unauthorized),
+            ("unauthorized: authentication required", ErrorKind::Unauthorized),
+            ("unauthorized: incorrect username or password", ErrorKind::Unauthorized),
+            ("denied: requested access to the resource is denied", ErrorKind::Unauthorized),
+            (
+                "Get \"https://nowhere.invalid/v2/\": dial tcp: lookup nowhere.invalid on 10.255.255.53:53: no such host",
+                ErrorKind::Unavailable,
+            ),
+            (
+                "Get \"http://localhost:5999/v2/\": dial tcp 127.0.0.1:5999: connect: connection refused",
+                ErrorKind::Unavailable,
+            ),
+            (
+                "Get \"https://r.example/v2/\": x509: certificate signed by unknown authority",
+                ErrorKind::Unavailable,
+            ),
+            (
+                "Get \"https://r.example:5000/v2/\": http: server gave HTTP response to HTTPS client",
+                ErrorKind::Unavailable,
+            ),
+            (
+                "manifest for localhost:5200/nothere:1 not found: manifest unknown: manifest unknown",
+                ErrorKind::NotFound,
+            ),
+            (
+                "pull access denied for nosuch, repository does not exist or may require 'docker login': denied: requested access to the resource is denied",
+                ErrorKind::NotFound,
+            ),
+            ("toomanyrequests: You have reached your pull rate limit.", ErrorKind::Exhausted),
+            (
+                "An image does not exist locally with the tag: localhost:5200/nosuch",
+                ErrorKind::NotFound,
+            ),
+            (
+                "write /var/lib/docker/tmp/GetImageBlob1: no space left on device",
+                ErrorKind::Exhausted,
+            ),
+        ] {
+            let error = registry_failed("cannot push `r.example/a:1`", "r.example", words);
+            assert_eq!(error.kind(), kind, "{words}");
+            assert!(error.remedy().is_some_and(|remedy| !remedy.contains('{')), "{words}");
+            assert!(error.causes()[0].ends_with(words), "{words}");
+        }
+    }
+
+    #[test]
+    fn a_login_names_the_registry() {
+        let error = registry_failed("cannot push", "ghcr.io", "no basic auth credentials");
+        assert_eq!(error.remedy(), Some("log in with `boxwright login ghcr.io`"));
+    }
+
+    #[test]
+    fn a_command_that_fails_is_a_failed_build_with_step_and_status() {
+        let words = "The command '/bin/sh -c echo before; exit 42' returned a non-zero code: 42";
+        for code in [Some(42), None] {
+            let error = build_failed(Some("RUN echo before; exit 42"), code, words);
+            assert_eq!(error.kind(), ErrorKind::BuildFailed);
+            let context = error.context();
+            assert_eq!(context[0], ("step", "RUN echo before; exit 42".to_owned()));
+            assert_eq!(context[1], ("exit code", "42".to_owned()));
+        }
+    }
+
+    #[test]
+    fn other_failed_builds_have_their_kind() {
+        for (step, words, kind) in [
+            (
+                None,
+                "dockerfile parse error line 2: unknown instruction: COPPY",
+                ErrorKind::InvalidDockerfile,
+            ),
+            (None, "failed to reach build target nope in Dockerfile", ErrorKind::NotFound),
+            (None, "Cannot locate specified Dockerfile: nope", ErrorKind::NotFound),
+            (
+                Some("RUN --mount=type=cache,target=/x true"),
+                "the --mount option requires BuildKit. Refer to https://docs.docker.com/go/buildkit/ to learn how to build images with BuildKit enabled",
+                ErrorKind::Unsupported,
+            ),
+            (
+                Some("COPY nothere b"),
+                "COPY failed: file not found in build context or excluded by .dockerignore: stat nothere: file does not exist",
+                ErrorKind::BuildFailed,
+            ),
+            (
+                Some("FROM localhost:5200/nothere:1"),
+                "manifest for localhost:5200/nothere:1 not found: manifest unknown: manifest unknown",
+                ErrorKind::NotFound,
+            ),
+            (
+                Some("FROM localhost:5201/a"),
+                "Head \"http://localhost:5201/v2/a/manifests/latest\": no basic auth credentials",
+                ErrorKind::Unauthorized,
+            ),
+            (Some("RUN true"), "write /x: no space left on device", ErrorKind::Exhausted),
+            (Some("RUN true"), "something new", ErrorKind::BuildFailed),
+        ] {
+            assert_eq!(build_failed(step, None, words).kind(), kind, "{words}");
+        }
+        let error = build_failed(Some("FROM localhost:5201/a"), None, "no basic auth credentials");
+        assert_eq!(error.remedy(), Some("log in with `boxwright login localhost:5201`"));
+    }
+
+    #[test]
+    fn statuses_of_the_daemon_have_their_kind() {
+        for (status, words, kind) in [
+            (404, "no such image: nosuch:1: No such image: nosuch:1", ErrorKind::NotFound),
+            (
+                409,
+                "conflict: unable to delete 47d2fe67755b (must be forced) - image is referenced in multiple repositories",
+                ErrorKind::Conflict,
+            ),
+            (
+                409,
+                "conflict: unable to remove repository reference \"a:1\" (must force) - container 0 is using its referenced image 1",
+                ErrorKind::Conflict,
+            ),
+            (400, "invalid reference format", ErrorKind::InvalidInput),
+            (500, "boom", ErrorKind::Protocol),
+        ] {
+            assert_eq!(refused("cannot", status, words).kind(), kind, "{words}");
+        }
+    }
+
+    #[test]
+    fn an_error_of_ours_comes_back_whole() {
+        let ours = Error::new(ErrorKind::Unavailable, "cannot reach it").with_remedy("start it");
+        let through = BollardError::IOError { err: std::io::Error::other(ours) };
+        let error = failed("cannot list images", through);
+        assert_eq!(
+            (error.to_string().as_str(), error.remedy()),
+            ("cannot reach it", Some("start it"))
+        );
+    }
+}

@@ -1,0 +1,194 @@
+//! Finds and opens Docker daemons.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use boxwright_core::{
+    Detection, Engine, EngineName, EngineProvider, Error, ErrorKind, Host, Instance, Result,
+    async_trait, nearest,
+};
+use boxwright_http::Endpoint;
+use futures_util::future::join_all;
+
+use crate::api::Api;
+use crate::config::{Builder, DockerConfig};
+use crate::daemon::Daemon;
+use crate::endpoints::{self, Candidate};
+use crate::engine::DockerEngine;
+use crate::server::{self, Server};
+
+/// The engine's name in settings and on the command line.
+pub(crate) const NAME: EngineName = EngineName::new("docker");
+
+/// How long one candidate has to answer when engines are looked for.
+const LIMIT: Duration = Duration::from_secs(2);
+
+/// Finds and opens Docker daemons, by the settings it was made with.
+#[derive(Clone, Debug)]
+pub struct DockerProvider {
+    config: DockerConfig,
+}
+
+impl DockerProvider {
+    /// Returns a provider with the settings `config`. It does nothing yet.
+    #[must_use]
+    pub fn new(config: DockerConfig) -> Self {
+        Self { config }
+    }
+
+    async fn ask(&self, host: &Host, candidate: Candidate) -> Detection {
+        let place = candidate.place;
+        let endpoint = match candidate.endpoint {
+            Ok(endpoint) => endpoint,
+            Err(error) => return Detection::Unusable { place, error },
+        };
+        if !candidate.named && is_absent(&endpoint) {
+            return Detection::Absent { place };
+        }
+        let answer = tokio::time::timeout(LIMIT, connect(host, endpoint.clone())).await;
+        let answer = answer.unwrap_or_else(|_| Err(silent(&endpoint)));
+        let answer = answer.map_err(|error| match candidate.named {
+            true => error.with_context("set by", candidate.source.clone()),
+            false => error,
+        });
+        match answer {
+            Ok(Answer::Docker(_, server)) => {
+                Detection::Ready(self.instance(host, &endpoint, candidate.source, &server))
+            }
+            // Podman answers on Docker's socket too; its own provider claims it.
+            Ok(Answer::Podman) if !candidate.named => {
+                Detection::Absent { place: format!("{place}, where Podman answers") }
+            }
+            Ok(Answer::Podman) => {
+                let error = podman(&endpoint).with_context("set by", candidate.source);
+                Detection::Unusable { place, error }
+            }
+            Err(error) => Detection::Unusable { place, error },
+        }
+    }
+
+    fn instance(
+        &self,
+        host: &Host,
+        endpoint: &Endpoint,
+        source: String,
+        server: &Server,
+    ) -> Instance {
+        let version = server.version.as_str();
+        let mut instance = Instance::new(NAME, endpoint.to_string(), source, version);
+        instance.rootless = Some(server.rootless);
+        instance.storage_driver = server.storage_driver.clone();
+        let builders = self.builders(host, server);
+        instance.builders = builders.iter().map(|builder| builder.as_str().to_owned()).collect();
+        instance.notes = server.notes.clone();
+        instance.notes.extend(endpoints::warning(endpoint, host));
+        instance
+    }
+
+    /// Returns the ways `server` builds, the one that the user prefers first.
+    fn builders(&self, host: &Host, server: &Server) -> Vec<Builder> {
+        let by_variable = match host.variable("DOCKER_BUILDKIT") {
+            Some("0" | "false") => Some(Builder::Classic),
+            Some("1" | "true") => Some(Builder::BuildKit),
+            _ => None,
+        };
+        let mut builders = server.builders.clone();
+        if let Some(preferred) = self.config.builder.or(by_variable) {
+            // A stable sort: `false` comes first.
+            builders.sort_by_key(|builder| *builder != preferred);
+        }
+        builders
+    }
+
+    /// Returns the endpoint that `instance` was detected at, with its TLS files and ssh command.
+    fn endpoint(&self, host: &Host, instance: &Instance) -> Result<Endpoint> {
+        let found = endpoints::candidates(host, &self.config).into_iter();
+        let mut found = found.filter_map(|candidate| candidate.endpoint.ok());
+        match found.find(|endpoint| endpoint.to_string() == instance.endpoint) {
+            Some(endpoint) => Ok(endpoint),
+            None => endpoints::parse(&instance.endpoint, None),
+        }
+    }
+}
+
+#[async_trait]
+impl EngineProvider for DockerProvider {
+    fn name(&self) -> EngineName {
+        NAME
+    }
+
+    async fn detect(&self, host: &Host) -> Vec<Detection> {
+        let candidates = endpoints::candidates(host, &self.config);
+        join_all(candidates.into_iter().map(|candidate| self.ask(host, candidate))).await
+    }
+
+    async fn open(
+        &self,
+        host: &Host,
+        instance: &Instance,
+        builder: Option<&str>,
+    ) -> Result<Arc<dyn Engine>> {
+        let endpoint = self.endpoint(host, instance)?;
+        let (api, server) = match connect(host, endpoint.clone()).await? {
+            Answer::Docker(api, server) => (api, server),
+            Answer::Podman => return Err(podman(&endpoint)),
+        };
+        let builders = self.builders(host, &server);
+        let builder = choose(&builders, builder)?;
+        let api = api.negotiated().await?;
+        Ok(Arc::new(DockerEngine::new(Daemon::new(api, *server), builder)))
+    }
+}
+
+/// Who answered.
+enum Answer {
+    Docker(Api, Box<Server>),
+    Podman,
+}
+
+async fn connect(host: &Host, endpoint: Endpoint) -> Result<Answer> {
+    let api = Api::new(endpoint, host.clone())?;
+    let identity = api.identify().await?;
+    if server::is_podman(&identity.version) {
+        return Ok(Answer::Podman);
+    }
+    let server = Server::of(identity.version, identity.info?, identity.builder.as_deref());
+    Ok(Answer::Docker(api, Box::new(server)))
+}
+
+fn choose(builders: &[Builder], name: Option<&str>) -> Result<Builder> {
+    let known: Vec<&str> = builders.iter().map(|builder| builder.as_str()).collect();
+    let Some(name) = name else { return Ok(builders[0]) };
+    let found = builders.iter().find(|builder| builder.as_str() == name);
+    found.copied().ok_or_else(|| {
+        let error =
+            Error::new(ErrorKind::InvalidInput, format!("Docker has no builder `{name}` here"));
+        match nearest(name, &known) {
+            Some(near) => error.with_remedy(format!("use `{near}`")),
+            None => error.with_remedy(format!("use one of {}", known.join(", "))),
+        }
+    })
+}
+
+/// Returns whether there is not even a socket file.
+fn is_absent(endpoint: &Endpoint) -> bool {
+    match endpoint {
+        Endpoint::Unix { path } => std::fs::metadata(path).is_err_and(|error| {
+            matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
+        }),
+        Endpoint::Tcp { .. } | Endpoint::Tls { .. } | Endpoint::Ssh { .. } => false,
+    }
+}
+
+fn silent(endpoint: &Endpoint) -> Error {
+    let message = format!("no answer from `{endpoint}` within two seconds");
+    Error::new(ErrorKind::Unavailable, message)
+        .with_cause("it took the connection, or its address is out of reach, and stays silent")
+        .with_remedy("see the daemon's log; restart it if it hangs")
+}
+
+fn podman(endpoint: &Endpoint) -> Error {
+    Error::new(ErrorKind::Unavailable, format!("`{endpoint}` is Podman"))
+        .with_cause("Podman answers there in Docker's language")
+        .with_remedy("use it as what it is: `--engine podman`")
+}
