@@ -37,7 +37,7 @@ enum Command {
     Test(test::Options),
     /// Check the rules of the style guide that a program can check
     Tidy,
-    /// Run what continuous integration runs: format, clippy, documentation, licences, tidy, and `test`
+    /// Run what continuous integration runs: format, clippy, documentation, licences, tidy, `generate --check`, and `test`
     Ci,
     /// Write the generated parts of the documentation again
     Generate(generate::Options),
