@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 
 use bollard::errors::Error as BollardError;
-use boxwright_core::{Error, ErrorKind};
+use boxwright_core::{Error, ErrorKind, ImageRef};
 
 /// Words that tell one failure from another, in the order in which they are looked for.
 struct Rule {
@@ -55,6 +55,12 @@ const DAEMON: &[Rule] = &[
 /// What goes wrong between the daemon and a registry.
 const REGISTRY: &[Rule] = &[
     rule(
+        &["cannot be overwritten", "immutable"],
+        ErrorKind::Conflict,
+        "the registry lets no tag be moved",
+        "push under another tag",
+    ),
+    rule(
         &["toomanyrequests", "too many requests", "status: 429", "status code 429"],
         ErrorKind::Exhausted,
         "the registry limits how much it is asked",
@@ -90,7 +96,7 @@ const REGISTRY: &[Rule] = &[
         "log in with `boxwright login {registry}`",
     ),
     rule(
-        &["denied", "forbidden", "insufficient_scope", "status: 403"],
+        &["denied:", "is denied", "forbidden", "insufficient_scope", "status: 403"],
         ErrorKind::Unauthorized,
         "the registry does not allow this to the user",
         "log in with `boxwright login {registry}`, or use a repository you own",
@@ -167,7 +173,8 @@ const REGISTRY: &[Rule] = &[
         &[
             "connection reset",
             "broken pipe",
-            "eof",
+            ": eof",
+            "unexpected eof",
             "unexpected http status: 5",
             "500 internal",
             "502 bad",
@@ -178,12 +185,6 @@ const REGISTRY: &[Rule] = &[
         ErrorKind::Unavailable,
         "the registry broke off or failed",
         "try again; if it stays so, see the registry's log",
-    ),
-    rule(
-        &["cannot be overwritten", "immutable"],
-        ErrorKind::Conflict,
-        "the registry lets no tag be moved",
-        "push under another tag",
     ),
 ];
 
@@ -246,10 +247,10 @@ pub(crate) fn refused(what: impl Into<String>, status: u16, words: &str) -> Erro
     error.with_context("status", status.to_string())
 }
 
-/// Returns the error for a push, or a pull, that ended with `words` while the daemon spoke with `registry`.
-pub(crate) fn registry_failed(what: impl Into<String>, registry: &str, words: &str) -> Error {
-    match find(&[DAEMON, REGISTRY], words) {
-        Some(rule) => apply(Error::new(rule.kind, what), rule, words, Some(registry)),
+/// Returns the error for a push or a pull of `image` that ended with `words`.
+pub(crate) fn registry_failed(what: impl Into<String>, image: &ImageRef, words: &str) -> Error {
+    match find(&[DAEMON, REGISTRY], &without_name(words, image)) {
+        Some(rule) => apply(Error::new(rule.kind, what), rule, words, Some(image.registry())),
         None => Error::new(ErrorKind::Unavailable, what).with_cause(words.trim()),
     }
 }
@@ -264,14 +265,18 @@ pub(crate) fn build_failed(step: Option<&str>, code: Option<i64>, words: &str) -
             .with_context("exit code", code.to_string());
     }
     let at_base = step.is_none_or(|step| step.to_ascii_uppercase().contains("FROM"));
-    let registry = step.filter(|_| at_base).and_then(registry_of);
+    let base = step.filter(|_| at_base).and_then(base_of);
+    let plain = base.as_ref().map_or_else(|| words.to_owned(), |base| without_name(words, base));
     let tables: &[&[Rule]] = if at_base { &[BUILD, DAEMON, REGISTRY] } else { &[DAEMON, BUILD] };
     let what = match step {
         Some(step) => format!("the step `{step}` failed"),
         None => "the daemon refused the build".to_owned(),
     };
-    let error = match find(tables, words) {
-        Some(rule) => apply(Error::new(rule.kind, what), rule, words, registry.as_deref()),
+    let error = match find(tables, &plain) {
+        Some(rule) => {
+            let registry = base.as_ref().map(ImageRef::registry);
+            apply(Error::new(rule.kind, what), rule, words, registry)
+        }
         None => Error::new(ErrorKind::BuildFailed, what).with_cause(words.trim()),
     };
     match step {
@@ -286,13 +291,17 @@ fn exit_code(words: &str) -> Option<i64> {
     code.trim().parse().ok()
 }
 
-/// Returns the registry of the image that a step with `FROM` names.
-fn registry_of(step: &str) -> Option<String> {
+/// Returns the image that a step with `FROM` names.
+fn base_of(step: &str) -> Option<ImageRef> {
     let mut words = step.split_whitespace();
-    words.find(|word| word.eq_ignore_ascii_case("from") || word.starts_with("--from="))?;
-    let name = words.find(|word| !word.starts_with("--"))?;
-    let image: boxwright_core::ImageRef = name.parse().ok()?;
-    Some(image.registry().to_owned())
+    words.find(|word| word.eq_ignore_ascii_case("from"))?;
+    words.find(|word| !word.starts_with("--"))?.parse().ok()
+}
+
+/// Takes the image's own name out of `words`: nobody's `denied-list` is refused access.
+fn without_name(words: &str, image: &ImageRef) -> String {
+    let path = format!("/v2/{}/", image.repository());
+    words.replace(&image.name(), "").replace(&path, "/")
 }
 
 fn find(tables: &[&'static [Rule]], words: &str) -> Option<&'static Rule> {
@@ -375,6 +384,10 @@ fn gone(what: impl Into<String>, error: impl StdError + Send + Sync + 'static) -
 mod tests {
     use super::*;
 
+    fn image(text: &str) -> ImageRef {
+        text.parse().unwrap()
+    }
+
     /// What Docker 20.10.24 said, unless another version is named.
     #[test]
     fn registries_failures_have_their_kind_and_a_remedy() {
@@ -407,6 +420,17 @@ mod tests {
                 "pull access denied for nosuch, repository does not exist or may require 'docker login': denied: requested access to the resource is denied",
                 ErrorKind::NotFound,
             ),
+            (
+                "error parsing HTTP 413 response body: invalid character '<' looking for beginning of value: \"<html><head><title>413 Request Entity Too Large</title></head></html>\"",
+                ErrorKind::Exhausted,
+            ),
+            ("received unexpected HTTP status: 500 Internal Server Error", ErrorKind::Unavailable),
+            (
+                "read tcp 127.0.0.1:37920->127.0.0.1:5290: read: connection reset by peer",
+                ErrorKind::Unavailable,
+            ),
+            ("denied: tag is immutable", ErrorKind::Conflict),
+            ("denied: no", ErrorKind::Unauthorized),
             ("toomanyrequests: You have reached your pull rate limit.", ErrorKind::Exhausted),
             (
                 "An image does not exist locally with the tag: localhost:5200/nosuch",
@@ -417,7 +441,8 @@ mod tests {
                 ErrorKind::Exhausted,
             ),
         ] {
-            let error = registry_failed("cannot push `r.example/a:1`", "r.example", words);
+            let error =
+                registry_failed("cannot push `r.example/a:1`", &image("r.example/a:1"), words);
             assert_eq!(error.kind(), kind, "{words}");
             assert!(error.remedy().is_some_and(|remedy| !remedy.contains('{')), "{words}");
             assert!(error.causes()[0].ends_with(words), "{words}");
@@ -426,8 +451,20 @@ mod tests {
 
     #[test]
     fn a_login_names_the_registry() {
-        let error = registry_failed("cannot push", "ghcr.io", "no basic auth credentials");
+        let error =
+            registry_failed("cannot push", &image("ghcr.io/a"), "no basic auth credentials");
         assert_eq!(error.remedy(), Some("log in with `boxwright login ghcr.io`"));
+    }
+
+    #[test]
+    fn an_image_cannot_be_named_after_its_failure() {
+        let words =
+            "manifest for r.example/is/denied:1 not found: manifest unknown: manifest unknown";
+        let error = registry_failed("cannot pull", &image("r.example/is/denied:1"), words);
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        let words = "Head \"http://r.example/v2/x509/manifests/1\": no basic auth credentials";
+        let error = build_failed(Some("[1/1] FROM r.example/x509:1"), None, words);
+        assert_eq!(error.kind(), ErrorKind::Unauthorized);
     }
 
     #[test]

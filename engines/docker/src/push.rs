@@ -33,14 +33,14 @@ pub(crate) async fn push(
     call.headers_mut().insert(auth::REGISTRY_AUTH, auth::header(&credentials.unwrap_or_default())?);
     let refused = |status, words: &str| match status {
         404 => errors::refused(what(), status, words),
-        _ => errors::registry_failed(what(), host, words),
+        _ => errors::registry_failed(what(), image, words),
     };
     let push = async {
         let mut messages = daemon.api.call(call, refused).await?;
         let mut digest: Option<Digest> = None;
         while let Some(message) = messages.next().await? {
             if let Some(words) = message.failure() {
-                return Err(errors::registry_failed(what(), host, words));
+                return Err(errors::registry_failed(what(), image, words));
             }
             let report = report(&message);
             let told = message.aux.as_ref().and_then(|aux| aux.digest.as_deref()?.parse().ok());

@@ -163,14 +163,14 @@ impl Api {
             .build();
         let host = image.registry();
         let credentials = credential.map(|known| auth::credentials(host, known)).transpose()?;
-        let (what, host) = (format!("cannot pull `{image}`"), host.to_owned());
+        let (what, asked) = (format!("cannot pull `{image}`"), image.clone());
         let answers = self.docker.create_image(Some(options), None, credentials);
         Ok(answers.map_err(move |error| match error {
             BollardError::DockerResponseServerError { message, .. } => {
-                errors::registry_failed(what.as_str(), &host, &message)
+                errors::registry_failed(what.as_str(), &asked, &message)
             }
             BollardError::DockerStreamError { error } => {
-                errors::registry_failed(what.as_str(), &host, &error)
+                errors::registry_failed(what.as_str(), &asked, &error)
             }
             error => errors::failed(what.as_str(), error),
         }))
