@@ -126,6 +126,14 @@ fn conformance(environment: &Environment) -> Result<Phase> {
     let name = "conformance";
     let program = workspace::build("boxwright-conformance", "boxwright-conformance", &[])?;
     let reports = workspace::target().join("conformance");
+    // A report of an earlier run must not stand for this one.
+    match std::fs::remove_dir_all(&reports) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            let message = format!("cannot remove `{}`", reports.display());
+            return Err(Problem::new(message).cause(error));
+        }
+        _ => {}
+    }
     let mut run = Program::new(program).in_folder(&workspace::root());
     let mut required = Vec::new();
     for (engine, variable) in [("docker", "DOCKER_HOST"), ("podman", "CONTAINER_HOST")] {
