@@ -1,0 +1,95 @@
+//! The engine: each method says where its work is done.
+
+use async_trait::async_trait;
+use boxwright_core::{
+    BuildOutput, BuildRequest, Capabilities, Engine, EngineInfo, ExportRequest, Feature,
+    ImageDetails, ImageRef, ImageStore, ImageSummary, ImportOutput, ImportRequest, LocalImage,
+    PullOutput, PullRequest, PushOutput, PushRequest, RemoveOutput, RemoveRequest, Result,
+    RunOutput, RunRequest, Session, StepRunner, Support,
+};
+
+use crate::api::Api;
+use crate::{archive, build, capabilities, images, provider, push, run};
+
+/// A Podman service that answered.
+#[derive(Debug)]
+pub struct PodmanEngine {
+    api: Api,
+    info: EngineInfo,
+    capabilities: Capabilities,
+}
+
+impl PodmanEngine {
+    pub(crate) fn new(api: Api) -> Self {
+        let server = &api.server;
+        let endpoint = api.endpoint().to_string();
+        let version = server.version_text.clone();
+        let mut info = EngineInfo::new(provider::NAME, version, endpoint, provider::BUILDER);
+        info.rootless = server.info.host.security.rootless;
+        let capabilities = capabilities::of(server);
+        Self { api, info, capabilities }
+    }
+}
+
+#[async_trait]
+impl Engine for PodmanEngine {
+    fn info(&self) -> &EngineInfo {
+        &self.info
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn native(&self, feature: Feature) -> Support {
+        capabilities::native(feature, self.api.server.buildah)
+    }
+
+    async fn build(&self, request: &BuildRequest, session: &Session) -> Result<BuildOutput> {
+        build::build(&self.api, request, session).await
+    }
+
+    async fn push(&self, request: &PushRequest, session: &Session) -> Result<PushOutput> {
+        push::push(&self.api, request, session).await
+    }
+
+    async fn pull(&self, request: &PullRequest, session: &Session) -> Result<PullOutput> {
+        push::pull(&self.api, request, session).await
+    }
+
+    async fn inspect(&self, image: &LocalImage, _session: &Session) -> Result<ImageDetails> {
+        images::inspect(&self.api, image).await
+    }
+
+    async fn list(&self, _session: &Session) -> Result<Vec<ImageSummary>> {
+        images::list(&self.api).await
+    }
+
+    async fn tag(&self, image: &LocalImage, name: &ImageRef, _session: &Session) -> Result<()> {
+        images::tag(&self.api, image, name).await
+    }
+
+    async fn remove(&self, request: &RemoveRequest, _session: &Session) -> Result<RemoveOutput> {
+        images::remove(&self.api, request).await
+    }
+
+    async fn export(&self, request: &ExportRequest, session: &Session) -> Result<()> {
+        archive::export(&self.api, request, session).await
+    }
+
+    async fn import(&self, request: &ImportRequest, session: &Session) -> Result<ImportOutput> {
+        archive::import(&self.api, request, session).await
+    }
+
+    async fn run(&self, request: &RunRequest, session: &Session) -> Result<RunOutput> {
+        run::run(&self.api, request, session).await
+    }
+
+    fn step_runner(&self) -> Option<&dyn StepRunner> {
+        None
+    }
+
+    fn image_store(&self) -> Option<&dyn ImageStore> {
+        None
+    }
+}
