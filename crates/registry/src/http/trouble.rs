@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use boxwright_core::ErrorKind;
+use boxwright_core::{Error, ErrorKind};
 use reqwest::Url;
 use rustls::CertificateError;
 
@@ -15,6 +15,16 @@ use crate::failure::{Failure, Retry, find};
 pub(super) fn failure_of(error: &reqwest::Error, url: &Url) -> Failure {
     let mut failure = words_of(error, url);
     failure.is_not_tls = url.scheme() == "https" && is_not_tls(error);
+    if failure.is_not_tls && failure.why.remedy().is_none() {
+        let host = authority(url);
+        failure.why = Error::new(
+            ErrorKind::Unavailable,
+            format!("`{host}` hung up in the TLS handshake"),
+        )
+        .with_remedy(format!(
+            "set `plain-http = true` in `[registry.\"{host}\"]` in your settings if plain HTTP is meant"
+        ));
+    }
     failure
 }
 
@@ -31,7 +41,7 @@ fn words_of(error: &reqwest::Error, url: &Url) -> Failure {
             .with_retry(Retry::Soon)
             .with_remedy("check the network, and the proxy in `HTTPS_PROXY` if there is one");
     }
-    let io = find::<io::Error>(error);
+    let io = find_io(error);
     match io.map(io::Error::kind) {
         Some(io::ErrorKind::ConnectionRefused) => {
             Failure::new(ErrorKind::Unavailable, format!("`{host}` refused the connection"))
@@ -63,7 +73,7 @@ fn is_not_tls(error: &reqwest::Error) -> bool {
         Some(error) => matches!(error, rustls::Error::InvalidMessage(_)),
         // It hung up, or waits for a line to end, which a handshake has none of.
         None if error.is_connect() => {
-            let kind = find::<io::Error>(error).map(io::Error::kind);
+            let kind = find_io(error).map(io::Error::kind);
             error.is_timeout()
                 || matches!(
                     kind,
@@ -129,6 +139,13 @@ fn of_tls(error: &rustls::Error, host: &str) -> Failure {
         }
     };
     Failure::new(ErrorKind::Unavailable, cause).with_remedy(remedy)
+}
+
+/// Finds the innermost `io::Error`: those around it know no kind.
+fn find_io<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e io::Error> {
+    let found = find::<io::Error>(error)?;
+    let held = found.get_ref().and_then(|held| find_io(held));
+    held.or(Some(found))
 }
 
 /// Returns the words of the innermost error, which has no address in it.
