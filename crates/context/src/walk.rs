@@ -207,6 +207,7 @@ fn kind_of(
     })
 }
 
+#[expect(clippy::unnecessary_cast, reason = "the width of these fields differs by platform")]
 fn entry(path: String, kind: io::Result<EntryKind>, stat: &Stat) -> Result<Entry> {
     let kind = kind.map_err(|error| unreadable(&path, error))?;
     let names = stat.st_nlink as u64;

@@ -16,6 +16,7 @@ pub mod output;
 pub mod pipe;
 pub mod tar;
 pub mod unpack;
+mod unpack_context;
 mod verify;
 pub mod view;
 

@@ -48,7 +48,7 @@ fn a_folder_is_listed_for_what_is_included_below_it() {
 #[test]
 fn an_excluded_folder_is_not_even_opened() {
     let folder = folder(&["Dockerfile", "private/key"]);
-    fs::set_permissions(folder.path().join("private"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(folder.path().join("private"), fs::Permissions::from_mode(0o000)).unwrap();
     assert!(ignoring(&folder, "private").is_empty());
 }
 

@@ -112,7 +112,7 @@ pub async fn write(
 /// # Errors
 ///
 /// [`ErrorKind::InvalidInput`] when `destination` is something else than a regular file,
-/// [`ErrorKind::Exhausted`] when the disk is full, else as [`write`].
+/// [`ErrorKind::Exhausted`] when the disk is full, else as [`write()`].
 pub async fn write_file(
     layout: &Layout,
     manifest: &Manifest,

@@ -1,12 +1,17 @@
 //! The file system of an image, as a tar or a folder.
 
+mod content;
 mod file;
+mod folder;
+mod tar;
 
 use std::path::Path;
 
-use boxwright_core::{Error, ErrorKind, Manifest, Result};
+use boxwright_core::{Manifest, Result};
 
 use crate::layout::Layout;
+use crate::pipe::blocking;
+use crate::view::Tree;
 
 pub use file::check_file;
 pub(crate) use file::replace_file;
@@ -25,25 +30,37 @@ pub enum Ownership {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::InvalidInput`] when `destination` is something else than a regular file,
-/// [`ErrorKind::Exhausted`] when the disk is full, else as [`Tree::from_layers`](crate::view::Tree::from_layers).
+/// [`ErrorKind::InvalidInput`](boxwright_core::ErrorKind::InvalidInput) when `destination` is something
+/// else than a regular file, [`ErrorKind::Exhausted`](boxwright_core::ErrorKind::Exhausted) when the disk is
+/// full, else as [`Tree::from_layers`].
 pub async fn write_tar(layout: &Layout, manifest: &Manifest, destination: &Path) -> Result<()> {
-    let _ = (layout, manifest, destination);
-    Err(Error::new(ErrorKind::Bug, "outputs are being written"))
+    let (layout, manifest) = (layout.clone(), manifest.clone());
+    let destination = destination.to_owned();
+    blocking(move || {
+        let tree = Tree::read_layers(&layout, &manifest)?;
+        replace_file(&destination, |out| tar::write(&tree, &layout, &manifest, out))
+    })
+    .await
 }
 
 /// Writes the file system of an image into the folder `destination`, which is made if it is missing. What is
-/// there already stays, unless the image has something of the same name.
+/// there already stays, unless the image has something of the same name. Nothing is written through a link.
 ///
 /// # Errors
 ///
-/// As [`write_tar`].
+/// As [`write_tar`]; [`ErrorKind::InvalidInput`](boxwright_core::ErrorKind::InvalidInput) also when a device
+/// or an owner takes more rights than this user has.
 pub async fn write_folder(
     layout: &Layout,
     manifest: &Manifest,
     destination: &Path,
     ownership: Ownership,
 ) -> Result<()> {
-    let _ = (layout, manifest, destination, ownership);
-    Err(Error::new(ErrorKind::Bug, "outputs are being written"))
+    let (layout, manifest) = (layout.clone(), manifest.clone());
+    let destination = destination.to_owned();
+    blocking(move || {
+        let tree = Tree::read_layers(&layout, &manifest)?;
+        folder::write(&tree, &layout, &manifest, &destination, ownership)
+    })
+    .await
 }

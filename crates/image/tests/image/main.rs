@@ -1,6 +1,11 @@
 //! Images on a real file system, made from layers that the tests describe.
 
+#![expect(clippy::unwrap_used, reason = "a panic is a failed test, with its place")]
+
 mod archive;
+mod hostile;
+mod output;
+mod view;
 
 use boxwright_core::{Descriptor, Digest, Manifest};
 use boxwright_image::layout::Layout;
