@@ -119,7 +119,8 @@ pub(crate) async fn import(
 ) -> Result<ImportOutput> {
     let work = async {
         let (folder, layout) = temporary_layout(session)?;
-        let found = archive::read(&request.archive, &layout).await?;
+        let found = archive::read(&request.archive, &layout).await;
+        let found = found.map_err(|error| no_archive(&request.archive, error))?;
         let image = only_image(daemon, found, &request.archive)?;
         let names = request.names.iter().map(ToString::to_string).collect();
         let options = ArchiveOptions::new(ArchiveKind::Combined, names);
@@ -134,6 +135,17 @@ pub(crate) async fn import(
         Ok(ImportOutput::new(id))
     };
     session.cancellable(work).await
+}
+
+/// Says that it is the file that is wrong, and no daemon.
+fn no_archive(archive: &Path, error: Error) -> Error {
+    if error.kind() != ErrorKind::Protocol {
+        return error;
+    }
+    let what = format!("cannot import `{}`", archive.display());
+    Error::new(ErrorKind::InvalidInput, what)
+        .with_source(error)
+        .with_remedy("make the archive again: `boxwright build --output type=oci,dest=FILE`")
 }
 
 fn only_image(

@@ -22,10 +22,11 @@ pub(crate) struct Candidate {
 }
 
 impl Candidate {
-    fn named(place: &str, source: impl Into<String>, endpoint: Result<Endpoint>) -> Self {
+    /// What the user wrote is no place: it may hold a password.
+    fn named(source: impl Into<String>, endpoint: Result<Endpoint>) -> Self {
         let source = source.into();
         let endpoint = endpoint.map_err(|error| error.with_context("set by", source.clone()));
-        let place = endpoint.as_ref().map_or_else(|_| place.to_owned(), ToString::to_string);
+        let place = endpoint.as_ref().map_or_else(|_| source.clone(), ToString::to_string);
         Self { place, source, endpoint, named: true }
     }
 }
@@ -53,10 +54,10 @@ fn named(host: &Host, config: &DockerConfig) -> Option<Candidate> {
         tls.and_then(|tls| parse(text, tls)).and_then(|endpoint| allowed(endpoint, config))
     };
     if let Some(text) = &config.host {
-        return Some(Candidate::named(text, "the setting `engine.docker.host`", checked(text)));
+        return Some(Candidate::named("the setting `engine.docker.host`", checked(text)));
     }
     if let Some(text) = host.variable("DOCKER_HOST") {
-        return Some(Candidate::named(text, "DOCKER_HOST", checked(text)));
+        return Some(Candidate::named("DOCKER_HOST", checked(text)));
     }
     let folder = contexts::settings_folder(host)?;
     let (name, origin) = match host.variable("DOCKER_CONTEXT") {
@@ -66,7 +67,7 @@ fn named(host: &Host, config: &DockerConfig) -> Option<Candidate> {
     };
     let found = contexts::endpoint(&folder, &name);
     let found = found.and_then(|endpoint| allowed(endpoint, config));
-    Some(Candidate::named(&format!("context {name}"), format!("{origin} `{name}`"), found))
+    Some(Candidate::named(format!("{origin} `{name}`"), found))
 }
 
 /// Returns the sockets that Docker, rootless Docker, Docker Desktop and Colima make.
@@ -214,6 +215,13 @@ mod tests {
     }
 
     #[test]
+    fn a_password_in_an_endpoint_is_not_repeated_threat_36() {
+        let variables = [("DOCKER_HOST", "ssh://me:hunter2@far")];
+        let found = format!("{:?}", only(&variables, &DockerConfig::default()));
+        assert!(!found.contains("hunter2"), "{found}");
+    }
+
+    #[test]
     fn plain_tcp_to_another_machine_needs_a_setting_threat_38() {
         let variables = [("DOCKER_HOST", "tcp://10.0.0.1:2375")];
         let found = only(&variables, &DockerConfig::default());
@@ -258,7 +266,7 @@ mod tests {
         let path = folder.path().to_str().unwrap();
         std::fs::write(folder.path().join("config.json"), r#"{"currentContext":"gone"}"#).unwrap();
         let found = only(&[("DOCKER_CONFIG", path)], &DockerConfig::default());
-        assert_eq!(found.place, "context gone");
+        assert_eq!(found.place, "the current Docker context `gone`");
         assert_eq!(found.endpoint.unwrap_err().kind(), ErrorKind::NotFound);
         let variables = [("DOCKER_CONFIG", path), ("DOCKER_CONTEXT", "default")];
         let found = candidates(&host(&variables), &DockerConfig::default());

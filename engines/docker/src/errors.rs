@@ -27,6 +27,12 @@ const fn rule(
 /// What goes wrong in the daemon itself.
 const DAEMON: &[Rule] = &[
     rule(
+        &["client sent an http request to an https server"],
+        ErrorKind::Unavailable,
+        "the daemon speaks TLS there",
+        "set `DOCKER_TLS_VERIFY=1`, and `DOCKER_CERT_PATH` to the folder with ca.pem, cert.pem and key.pem",
+    ),
+    rule(
         &["no space left on device", "disk quota exceeded"],
         ErrorKind::Exhausted,
         "the daemon's disk is full",
@@ -532,6 +538,7 @@ mod tests {
                 "conflict: unable to remove repository reference \"a:1\" (must force) - container 0 is using its referenced image 1",
                 ErrorKind::Conflict,
             ),
+            (400, "Client sent an HTTP request to an HTTPS server.\n", ErrorKind::Unavailable),
             (400, "invalid reference format", ErrorKind::InvalidInput),
             (500, "boom", ErrorKind::Protocol),
         ] {

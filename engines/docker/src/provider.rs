@@ -10,12 +10,12 @@ use boxwright_core::{
 use boxwright_http::Endpoint;
 use futures_util::future::join_all;
 
-use crate::api::Api;
+use crate::api::{Api, Identity};
 use crate::config::{Builder, DockerConfig};
 use crate::daemon::Daemon;
 use crate::endpoints::{self, Candidate};
 use crate::engine::DockerEngine;
-use crate::server::{self, Server};
+use crate::server::Server;
 
 /// The engine's name in settings and on the command line.
 pub(crate) const NAME: EngineName = EngineName::new("docker");
@@ -45,21 +45,21 @@ impl DockerProvider {
         if !candidate.named && is_absent(&endpoint) {
             return Detection::Absent { place };
         }
-        let answer = tokio::time::timeout(LIMIT, connect(host, endpoint.clone())).await;
+        let answer = tokio::time::timeout(LIMIT, identify(host, &endpoint)).await;
         let answer = answer.unwrap_or_else(|_| Err(silent(&endpoint)));
         let answer = answer.map_err(|error| match candidate.named {
             true => error.with_context("set by", candidate.source.clone()),
             false => error,
         });
         match answer {
-            Ok(Answer::Docker(_, server)) => {
+            Ok((_, Identity::Docker(server))) => {
                 Detection::Ready(self.instance(host, &endpoint, candidate.source, &server))
             }
             // Podman answers on Docker's socket too; its own provider claims it.
-            Ok(Answer::Podman) if !candidate.named => {
+            Ok((_, Identity::Podman)) if !candidate.named => {
                 Detection::Absent { place: format!("{place}, where Podman answers") }
             }
-            Ok(Answer::Podman) => {
+            Ok((_, Identity::Podman)) => {
                 let error = podman(&endpoint).with_context("set by", candidate.source);
                 Detection::Unusable { place, error }
             }
@@ -129,10 +129,8 @@ impl EngineProvider for DockerProvider {
         builder: Option<&str>,
     ) -> Result<Arc<dyn Engine>> {
         let endpoint = self.endpoint(host, instance)?;
-        let (api, server) = match connect(host, endpoint.clone()).await? {
-            Answer::Docker(api, server) => (api, server),
-            Answer::Podman => return Err(podman(&endpoint)),
-        };
+        let (api, identity) = identify(host, &endpoint).await?;
+        let Identity::Docker(server) = identity else { return Err(podman(&endpoint)) };
         let builders = self.builders(host, &server);
         let builder = choose(&builders, builder)?;
         let api = api.negotiated().await?;
@@ -140,20 +138,24 @@ impl EngineProvider for DockerProvider {
     }
 }
 
-/// Who answered.
-enum Answer {
-    Docker(Api, Box<Server>),
-    Podman,
+async fn identify(host: &Host, endpoint: &Endpoint) -> Result<(Api, Identity)> {
+    let api = Api::new(endpoint.clone(), host.clone())?;
+    let identity = api.identify().await.map_err(|error| uncertified(endpoint, error))?;
+    Ok((api, identity))
 }
 
-async fn connect(host: &Host, endpoint: Endpoint) -> Result<Answer> {
-    let api = Api::new(endpoint, host.clone())?;
-    let identity = api.identify().await?;
-    if server::is_podman(&identity.version) {
-        return Ok(Answer::Podman);
+/// Says what a daemon does not that drops whoever shows no certificate.
+fn uncertified(endpoint: &Endpoint, error: Error) -> Error {
+    let bare = matches!(
+        endpoint,
+        Endpoint::Tls { certificate: None, .. } | Endpoint::Tls { key: None, .. }
+    );
+    if bare && error.to_string().starts_with("no answer") {
+        return error.with_remedy(
+            "show the daemon a certificate: put cert.pem and key.pem into the folder `DOCKER_CERT_PATH`",
+        );
     }
-    let server = Server::of(identity.version, identity.info?, identity.builder.as_deref());
-    Ok(Answer::Docker(api, Box::new(server)))
+    error
 }
 
 fn choose(builders: &[Builder], name: Option<&str>) -> Result<Builder> {

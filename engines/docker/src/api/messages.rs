@@ -75,9 +75,19 @@ impl Messages {
     ///
     /// [`ErrorKind::Unavailable`] when the connection breaks, [`ErrorKind::Protocol`] for what is no message.
     pub(crate) async fn next(&mut self) -> Result<Option<Message>> {
-        let Some(line) = self.0.next().await.transpose()? else { return Ok(None) };
+        let Some(line) = self.0.next().await else { return Ok(None) };
+        let line = line.map_err(broken)?;
         parse(&line).map(Some)
     }
+}
+
+fn broken(error: Error) -> Error {
+    if error.kind() != ErrorKind::Unavailable {
+        return error;
+    }
+    Error::new(ErrorKind::Unavailable, "the connection to the daemon broke")
+        .with_source(error)
+        .with_remedy("see the daemon's log, start the daemon again, and try again")
 }
 
 /// Reads one line of a report.

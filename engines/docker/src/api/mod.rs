@@ -9,9 +9,7 @@ mod messages;
 use std::time::Duration;
 
 use bollard::errors::Error as BollardError;
-use bollard::models::{
-    CreateImageInfo, ImageDeleteResponseItem, ImageInspect, ImageSummary, SystemInfo, SystemVersion,
-};
+use bollard::models::{CreateImageInfo, ImageDeleteResponseItem, ImageInspect, ImageSummary};
 use bollard::query_parameters::{
     CreateImageOptionsBuilder, ImportImageOptionsBuilder, ListImagesOptionsBuilder,
     RemoveImageOptionsBuilder, TagImageOptionsBuilder,
@@ -23,6 +21,7 @@ use boxwright_http::{Body, Client, Endpoint};
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use tokio_util::io::{ReaderStream, StreamReader};
 
+use crate::server::{Server, is_podman};
 use crate::{auth, errors};
 
 pub(crate) use containers::Container;
@@ -41,14 +40,11 @@ pub(crate) struct Api {
     docker: Docker,
 }
 
-/// What a daemon answers when it is asked who it is.
+/// Who answers at an endpoint.
 #[derive(Debug)]
-pub(crate) struct Identity {
-    pub(crate) version: SystemVersion,
-    /// The answer to `/info`, or why there is none.
-    pub(crate) info: Result<SystemInfo>,
-    /// The header `Builder-Version` of `/_ping`.
-    pub(crate) builder: Option<String>,
+pub(crate) enum Identity {
+    Docker(Box<Server>),
+    Podman,
 }
 
 impl Api {
@@ -98,12 +94,19 @@ impl Api {
     ///
     /// [`ErrorKind::Unavailable`] when nothing answers, [`ErrorKind::Protocol`] when it is no daemon.
     pub(crate) async fn identify(&self) -> Result<Identity> {
-        let (version, info, builder) =
-            tokio::join!(self.docker.version(), self.docker.info(), self.preferred_builder());
         let what = format!("cannot ask `{}` who it is", self.http.endpoint());
-        let version = version.map_err(|error| errors::failed(what.as_str(), error))?;
-        let info = info.map_err(|error| errors::failed(what, error));
-        Ok(Identity { version, info, builder: builder? })
+        let failed = |error| {
+            let error = errors::failed(what.as_str(), error);
+            error.or_remedy("name the socket or the port of a Docker daemon")
+        };
+        let version = self.docker.version().await.map_err(failed)?;
+        // Podman takes its time for the rest, and is not ours.
+        if is_podman(&version) {
+            return Ok(Identity::Podman);
+        }
+        let (info, builder) = tokio::join!(self.docker.info(), self.preferred_builder());
+        let server = Server::of(version, info.map_err(failed)?, builder?.as_deref());
+        Ok(Identity::Docker(Box::new(server)))
     }
 
     async fn preferred_builder(&self) -> Result<Option<String>> {
