@@ -35,7 +35,8 @@ mod tests {
     #[test]
     fn what_differs_is_hidden() {
         let digest = format!("sha256:{}", "0a".repeat(32));
-        let text = format!("{digest} 0123456789ab 2026-11-23T05:06:07.8Z localhost:5000/x 1.25s /tmp/x/y");
+        let text =
+            format!("{digest} 0123456789ab 2026-11-23T05:06:07.8Z localhost:5000/x 1.25s /tmp/x/y");
         let wanted = "[digest] [id] [time] localhost:[port]/x [duration] [folder]/y";
         assert_eq!(hide(&text, Path::new("/tmp/x")), wanted);
     }

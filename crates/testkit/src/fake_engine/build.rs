@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use base64::Engine as _;
 use boxwright_context::{Context, EntryKind};
@@ -195,9 +195,10 @@ impl Build<'_> {
             self.stages.push(stage);
         }
         self.warn_of_unused(instructions).await;
-        self.stages.last_mut().and_then(Option::take).ok_or_else(|| {
-            Error::new(ErrorKind::Bug, "the target's stage was not built")
-        })
+        self.stages
+            .last_mut()
+            .and_then(Option::take)
+            .ok_or_else(|| Error::new(ErrorKind::Bug, "the target's stage was not built"))
     }
 
     /// SPEC: Dockerfile reference, "Automatic platform ARGs in the global scope".
@@ -224,7 +225,8 @@ impl Build<'_> {
         match &self.request.target {
             Some(target) if !self.engine.has(Defect::IgnoresTarget) => {
                 self.number_of(target).ok_or_else(|| {
-                    let names: Vec<&str> = self.names.iter().flatten().map(String::as_str).collect();
+                    let names: Vec<&str> =
+                        self.names.iter().flatten().map(String::as_str).collect();
                     Error::new(ErrorKind::NotFound, format!("there is no stage `{target}`"))
                         .with_cause("the Dockerfile names no such stage")
                         .with_remedy(format!("use one of {}", names.join(", ")))
@@ -379,7 +381,8 @@ impl Build<'_> {
             "COPY" | "ADD" | "RUN" => {
                 let step = self.begin(instruction, Some(stage)).await;
                 let done = self.files(stage, instruction, step).await;
-                let result = if matches!(done, Ok(true)) { StepResult::Cached } else { StepResult::Done };
+                let result =
+                    if matches!(done, Ok(true)) { StepResult::Cached } else { StepResult::Done };
                 self.end(step, &done, result).await;
                 done.map(drop)
             }
@@ -388,7 +391,12 @@ impl Build<'_> {
     }
 
     /// Makes a layer, or takes it from the cache; returns whether it was there.
-    async fn files(&self, stage: &mut Stage, instruction: &Instruction, step: StepId) -> Result<bool> {
+    async fn files(
+        &self,
+        stage: &mut Stage,
+        instruction: &Instruction,
+        step: StepId,
+    ) -> Result<bool> {
         let mut root = stage.root.as_ref().clone();
         let mut what = format!("{instruction:?} {:?}", stage.variables());
         let is_copy = instruction.name != "RUN";
@@ -405,7 +413,10 @@ impl Build<'_> {
             self.request.cache == CacheUse::Use && !self.engine.has(Defect::NeverCaches);
         if let Some(cached) = self.engine.store.cached(&stage.key).filter(|_| uses_cache) {
             stage.take(&cached);
-            stage.note(&format!("{} {}", instruction.name, instruction.rest), cached.layer.is_some());
+            stage.note(
+                &format!("{} {}", instruction.name, instruction.rest),
+                cached.layer.is_some(),
+            );
             return Ok(true);
         }
         if !is_copy {
@@ -436,7 +447,8 @@ impl Build<'_> {
             boxwright_core::HostAddress::Ip(ip) => format!("{ip}\t{}\n", host.name),
             boxwright_core::HostAddress::HostGateway => format!("127.0.0.1\t{}\n", host.name),
         });
-        let hosts: String = std::iter::once("127.0.0.1\tlocalhost\n".to_owned()).chain(hosts).collect();
+        let hosts: String =
+            std::iter::once("127.0.0.1\tlocalhost\n".to_owned()).chain(hosts).collect();
         let before = root.get("etc/hosts").cloned();
         root.put("etc/hosts", Node::file(hosts.as_bytes(), 0o644));
         let cancel = match self.engine.has(Defect::IgnoresCancel) {

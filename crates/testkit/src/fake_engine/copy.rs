@@ -96,11 +96,8 @@ fn matches(from: &Root, source: &str) -> Option<Vec<Found>> {
     let pattern = clean("", source);
     let one = |path: &str| {
         let real = from.follow(path);
-        let node = if real.is_empty() {
-            Node::new(Kind::Folder, 0o755)
-        } else {
-            from.get(&real)?.clone()
-        };
+        let node =
+            if real.is_empty() { Node::new(Kind::Folder, 0o755) } else { from.get(&real)?.clone() };
         let name = path.rsplit('/').next().unwrap_or(path).to_owned();
         Some((name, node, from.below(&real)))
     };
@@ -179,18 +176,20 @@ pub(super) fn user(root: &Root, text: &str) -> Result<(u32, u32)> {
         Some(line.split(':').map(str::to_owned).collect::<Vec<_>>())
     };
     let number = |file: &str, name: &str| {
-        name.parse::<u32>().ok().or_else(|| line(file, name)?.get(2)?.parse().ok()).ok_or_else(|| {
-            Error::new(ErrorKind::InvalidDockerfile, format!("unknown user or group `{name}`"))
-                .with_cause(format!("`/{file}` has no such name"))
-        })
+        name.parse::<u32>().ok().or_else(|| line(file, name)?.get(2)?.parse().ok()).ok_or_else(
+            || {
+                Error::new(ErrorKind::InvalidDockerfile, format!("unknown user or group `{name}`"))
+                    .with_cause(format!("`/{file}` has no such name"))
+            },
+        )
     };
     let uid = number("etc/passwd", user)?;
     let gid = match group {
         Some(group) => number("etc/group", group)?,
         // SPEC: "Providing a username without groupname … will use the same numeric UID as the GID."
-        None => line("etc/passwd", user)
-            .and_then(|fields| fields.get(3)?.parse().ok())
-            .unwrap_or(uid),
+        None => {
+            line("etc/passwd", user).and_then(|fields| fields.get(3)?.parse().ok()).unwrap_or(uid)
+        }
     };
     Ok((uid, gid))
 }

@@ -5,8 +5,24 @@
 use boxwright_core::{Error, ErrorKind, Result};
 
 const INSTRUCTIONS: [&str; 18] = [
-    "ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL",
-    "MAINTAINER", "ONBUILD", "RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR",
+    "ADD",
+    "ARG",
+    "CMD",
+    "COPY",
+    "ENTRYPOINT",
+    "ENV",
+    "EXPOSE",
+    "FROM",
+    "HEALTHCHECK",
+    "LABEL",
+    "MAINTAINER",
+    "ONBUILD",
+    "RUN",
+    "SHELL",
+    "STOPSIGNAL",
+    "USER",
+    "VOLUME",
+    "WORKDIR",
 ];
 
 /// One instruction.
@@ -163,7 +179,8 @@ mod tests {
 
     #[test]
     fn joins_lines_and_reads_documents() {
-        let text = "# syntax=x\nFROM a\nRUN echo 1 \\\n # remark\n  2\nCOPY --chmod=600 <<E /x\nhi\nE\n";
+        let text =
+            "# syntax=x\nFROM a\nRUN echo 1 \\\n # remark\n  2\nCOPY --chmod=600 <<E /x\nhi\nE\n";
         let all = parse(text).unwrap();
         assert_eq!(all[1].rest, "echo 1   2");
         assert_eq!(all[2].flag("chmod"), Some("600"));
@@ -173,7 +190,10 @@ mod tests {
     #[test]
     fn names_the_line_and_the_nearest_instruction() {
         let error = parse("FROM a\nCOPPY . /\n").unwrap_err();
-        assert_eq!((error.kind(), error.remedy()), (ErrorKind::InvalidDockerfile, Some("use `COPY`")));
+        assert_eq!(
+            (error.kind(), error.remedy()),
+            (ErrorKind::InvalidDockerfile, Some("use `COPY`"))
+        );
         assert_eq!(error.to_string(), "the Dockerfile is wrong at line 2");
         assert!(parse("RUN x\n").is_err());
         assert!(parse("FROM a\nRUN <<E\nx\n").is_err());

@@ -212,12 +212,8 @@ impl Engine for FakeEngine {
             ArchiveFormat::Docker => ArchiveKind::Docker,
         };
         let options = ArchiveOptions::new(kind, names);
-        let written = archive::write_file(
-            &self.store.layout,
-            &image.manifest,
-            options,
-            &request.destination,
-        );
+        let written =
+            archive::write_file(&self.store.layout, &image.manifest, options, &request.destination);
         self.said(written.await)
     }
 

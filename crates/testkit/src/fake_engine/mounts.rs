@@ -76,7 +76,8 @@ fn mount(
     match (kind, target) {
         ("secret", target) => {
             let id = id.unwrap_or_default();
-            let secret = session.secrets.get(id).filter(|_| build.request.secrets.iter().any(|s| s == id));
+            let secret =
+                session.secrets.get(id).filter(|_| build.request.secrets.iter().any(|s| s == id));
             let Some(secret) = secret else {
                 if field(&["required"]) == Some("true") {
                     let message = format!("the step needs the secret `{id}`");

@@ -137,9 +137,10 @@ impl Root {
     /// Returns a cleaned path's node and all below it, by their paths relative to it.
     pub(super) fn below(&self, path: &str) -> Vec<(String, Node)> {
         let below = if path.is_empty() { String::new() } else { format!("{path}/") };
-        let inside = self.0.iter().filter_map(|(name, node)| {
-            Some((name.strip_prefix(&below)?.to_owned(), node.clone()))
-        });
+        let inside = self
+            .0
+            .iter()
+            .filter_map(|(name, node)| Some((name.strip_prefix(&below)?.to_owned(), node.clone())));
         inside.collect()
     }
 
@@ -257,9 +258,10 @@ mod tests {
         after.remove("a/b");
         let layer = after.layer_since(&before).unwrap().unwrap();
         let mut archive = tar::Archive::new(&layer[..]);
-        let names = archive.entries().unwrap().map(|entry| {
-            entry.unwrap().path().unwrap().to_string_lossy().into_owned()
-        });
+        let names = archive
+            .entries()
+            .unwrap()
+            .map(|entry| entry.unwrap().path().unwrap().to_string_lossy().into_owned());
         assert_eq!(names.collect::<Vec<_>>(), ["a/.wh.b"]);
         assert_eq!(after.layer_since(&after).unwrap(), None);
     }

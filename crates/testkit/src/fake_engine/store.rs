@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use boxwright_core::{Descriptor, Digest, Error, ErrorKind, ImageRef, LocalImage, Manifest, Result};
+use boxwright_core::{
+    Descriptor, Digest, Error, ErrorKind, ImageRef, LocalImage, Manifest, Result,
+};
 use boxwright_image::config::ImageConfig;
 use boxwright_image::layout::Layout;
 use boxwright_image::manifest::{ImageManifest, media_type};

@@ -149,7 +149,9 @@ fn answer(
     body: Bytes,
 ) -> Reply {
     match target {
-        Target::Base => answer::with_type(answer::with_body(StatusCode::OK, "{}"), "application/json"),
+        Target::Base => {
+            answer::with_type(answer::with_body(StatusCode::OK, "{}"), "application/json")
+        }
         Target::Blob { digest, .. } => blob(store, method, digest),
         Target::Upload { repository, id } => upload(store, method, repository, id, query, &body),
         Target::Manifest { repository, name } => {
@@ -281,9 +283,11 @@ fn manifest(
             Some((media_type, bytes)) => {
                 content(method, &digest_of(bytes), media_type, bytes.clone())
             }
-            None => {
-                answer::error(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", "there is no such manifest")
-            }
+            None => answer::error(
+                StatusCode::NOT_FOUND,
+                "MANIFEST_UNKNOWN",
+                "there is no such manifest",
+            ),
         },
         Method::PUT => {
             let missing = serde_json::from_slice::<serde_json::Value>(&body)

@@ -46,7 +46,9 @@ pub(super) async fn run(
         "env" | "printenv" => environment(process, &words),
         "export" => {
             let pairs = words.iter().filter_map(|word| word.split_once('='));
-            process.variables.extend(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
+            process
+                .variables
+                .extend(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
             is(true)
         }
         "id" => id(process, &words),
@@ -101,7 +103,12 @@ fn cat(process: &Process, words: &[&str], redirections: &Redirections) -> Ended 
         }
         match process.root.read(&at(process, path)) {
             Some(bytes) => content.extend_from_slice(bytes),
-            None => return fails(1, format_args!("cat: can't open '{path}': No such file or directory")),
+            None => {
+                return fails(
+                    1,
+                    format_args!("cat: can't open '{path}': No such file or directory"),
+                );
+            }
         }
     }
     says(content)
@@ -175,8 +182,11 @@ fn grep(process: &Process, words: &[&str], redirections: &Redirections) -> Ended
     };
     let text = String::from_utf8_lossy(content);
     let Ok(pattern) = regex::Regex::new(pattern) else { return fails(2, "grep: bad pattern") };
-    let found: String =
-        text.lines().filter(|line| pattern.is_match(line)).map(|line| format!("{line}\n")).collect();
+    let found: String = text
+        .lines()
+        .filter(|line| pattern.is_match(line))
+        .map(|line| format!("{line}\n"))
+        .collect();
     let (status, _, stderr) = is(!found.is_empty());
     (status, if is_quiet { Vec::new() } else { found.into_bytes() }, stderr)
 }
@@ -201,7 +211,8 @@ fn change(process: &mut Process, name: &str, words: &[&str]) -> Ended {
     let missing = |path: &str| fails(1, format_args!("{name}: {path}: No such file or directory"));
     match (name, paths.as_slice()) {
         ("ln", [target, path]) if has('s') => {
-            let node = Node { owner: process.user, ..Node::new(Kind::Link((*target).into()), 0o777) };
+            let node =
+                Node { owner: process.user, ..Node::new(Kind::Link((*target).into()), 0o777) };
             let path = at(process, path);
             process.root.put(&path, node);
         }

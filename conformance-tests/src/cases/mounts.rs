@@ -1,0 +1,123 @@
+//! `RUN --mount`: what is there during a step, and gone afterwards.
+
+use boxwright_core::Feature;
+
+use super::BUILD;
+use crate::case::{Case, CaseResult};
+use crate::cx::Cx;
+use crate::{expect, expect_eq};
+
+pub(super) const CASES: &[Case] = &[
+    Case {
+        id: "mount/bind",
+        promise: "a bind mount shows a file of the context to a step, and leaves nothing",
+        needs: BUILD,
+        features: &[Feature::MountBind],
+        run: |cx| Box::pin(bind(cx)),
+    },
+    Case {
+        id: "mount/bind-relative",
+        promise: "the target of a bind mount may be relative to WORKDIR",
+        needs: BUILD,
+        features: &[Feature::MountBindRelative],
+        run: |cx| Box::pin(bind_relative(cx)),
+    },
+    Case {
+        id: "mount/from-a-stage",
+        promise: "a bind mount with from= shows the files of another stage",
+        needs: BUILD,
+        features: &[Feature::MountBind],
+        run: |cx| Box::pin(from_a_stage(cx)),
+    },
+    Case {
+        id: "mount/cache",
+        promise: "a cache mount keeps its files for the next step, and not in the image",
+        needs: BUILD,
+        features: &[Feature::MountCache],
+        run: |cx| Box::pin(cache(cx)),
+    },
+    Case {
+        id: "mount/tmpfs",
+        promise: "what is written to a tmpfs mount is gone after the step",
+        needs: BUILD,
+        features: &[Feature::MountTmpfs],
+        run: |cx| Box::pin(tmpfs(cx)),
+    },
+    Case {
+        id: "mount/network-none",
+        promise: "RUN --network=none has no interface but the loopback one",
+        needs: BUILD,
+        features: &[Feature::RunNetwork],
+        run: |cx| Box::pin(network_none(cx)),
+    },
+];
+
+async fn bind(cx: Cx) -> CaseResult {
+    cx.write("folder/file", 0o644, "from the context")?;
+    let text = format!(
+        "FROM {}\nRUN --mount=type=bind,source=folder,target=/mnt/deep cat /mnt/deep/file > /out\n",
+        cx.base()?
+    );
+    let image = cx.build(&text).await?;
+    expect_eq!(image.text("/out").await?, "from the context");
+    expect!(!image.has("/mnt/deep/file"), "the mounted file is in the image");
+    Ok(())
+}
+
+async fn bind_relative(cx: Cx) -> CaseResult {
+    cx.write("file", 0o644, "from the context")?;
+    let text = format!(
+        "FROM {}\nWORKDIR /work\nRUN --mount=type=bind,source=file,target=seen cat /work/seen > /out\n",
+        cx.base()?
+    );
+    let image = cx.build(&text).await?;
+    expect_eq!(image.text("/out").await?, "from the context");
+    Ok(())
+}
+
+async fn from_a_stage(cx: Cx) -> CaseResult {
+    let base = cx.base()?;
+    let text = format!(
+        "FROM {base} AS other\nRUN mkdir /made && echo here > /made/file\nFROM {base}\n\
+         RUN --mount=type=bind,from=other,source=/made,target=/mnt cat /mnt/file > /out\n"
+    );
+    let image = cx.build(&text).await?;
+    expect_eq!(image.text("/out").await?, "here\n");
+    Ok(())
+}
+
+async fn cache(cx: Cx) -> CaseResult {
+    // Its own id, so that no other case and no earlier run has written to it.
+    let id = cx.name()?.repository().replace('/', "-");
+    let mount = format!("--mount=type=cache,id={id},target=/cached");
+    let text = format!(
+        "FROM {}\nRUN {mount} echo kept > /cached/file\nRUN {mount} cat /cached/file > /out\n",
+        cx.base()?
+    );
+    let image = cx.build(&text).await?;
+    expect_eq!(image.text("/out").await?, "kept\n");
+    expect!(!image.has("/cached/file"), "the cache is in the image");
+    Ok(())
+}
+
+async fn tmpfs(cx: Cx) -> CaseResult {
+    let text = format!(
+        "FROM {}\nRUN --mount=type=tmpfs,target=/scratch echo x > /scratch/file && \
+         cat /scratch/file > /out\n",
+        cx.base()?
+    );
+    let image = cx.build(&text).await?;
+    expect_eq!(image.text("/out").await?, "x\n");
+    expect!(!image.has("/scratch/file"), "the tmpfs is in the image");
+    Ok(())
+}
+
+async fn network_none(cx: Cx) -> CaseResult {
+    let text = format!(
+        "FROM {}\nRUN --network=none ! test -e /sys/class/net/eth0 && echo none > /out\n",
+        cx.base()?
+    );
+    let image = cx.build(&text).await?;
+    expect_eq!(image.text("/out").await?, "none\n");
+    Ok(())
+}

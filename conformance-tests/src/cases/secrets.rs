@@ -1,0 +1,156 @@
+//! Secrets: there during the step that asks for them, and nowhere else.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use boxwright_core::{BuildRequest, Capability, ErrorKind, Feature, Secret, Session};
+
+use super::expect_mentions;
+use crate::case::{Case, CaseResult};
+use crate::cx::Cx;
+use crate::{expect, expect_eq, leak};
+
+const NEEDS: &[Capability] = &[Capability::Build, Capability::Export, Capability::BuildSecrets];
+const MOUNT: &[Feature] = &[Feature::MountSecret];
+
+pub(super) const CASES: &[Case] = &[
+    Case {
+        id: "secrets/seen-by-its-step",
+        promise: "a secret is a file below /run/secrets for the step that mounts it, and for no other",
+        needs: NEEDS,
+        features: MOUNT,
+        run: |cx| Box::pin(seen_by_its_step(cx)),
+    },
+    Case {
+        id: "secrets/target-and-mode",
+        promise: "a secret may be mounted elsewhere, with a mode",
+        needs: NEEDS,
+        features: MOUNT,
+        run: |cx| Box::pin(target_and_mode(cx)),
+    },
+    Case {
+        id: "secrets/nowhere-in-the-image",
+        promise: "a secret's value is in no layer, config, history, manifest or event, in no form (threat 37)",
+        needs: NEEDS,
+        features: MOUNT,
+        run: |cx| Box::pin(nowhere_in_the_image(cx)),
+    },
+    Case {
+        id: "secrets/bytes-arrive-unchanged",
+        promise: "a secret may hold any bytes",
+        needs: NEEDS,
+        features: MOUNT,
+        run: |cx| Box::pin(bytes_arrive_unchanged(cx)),
+    },
+    Case {
+        id: "secrets/required",
+        promise: "a step that requires a secret nobody gave fails and names it",
+        needs: &[Capability::Build, Capability::List],
+        features: MOUNT,
+        run: |cx| Box::pin(required(cx)),
+    },
+    Case {
+        id: "secrets/not-in-the-session",
+        promise: "a request for a secret that the session has not is refused before anything is built",
+        needs: &[Capability::Build, Capability::BuildSecrets],
+        features: &[],
+        run: |cx| Box::pin(not_in_the_session(cx)),
+    },
+];
+
+/// Bytes that cannot be in an image by chance, with some that every encoding changes.
+const VALUE: &str = "s3cr3t-+/?&=%~value-of-the-conformance-suite";
+
+fn with_secret(cx: &Cx, value: &[u8], request: &mut BuildRequest) -> Session {
+    let mut session = cx.session();
+    let secret = Secret::new(value.to_vec());
+    session.secrets = Arc::new(BTreeMap::from([("token".to_owned(), secret)]));
+    request.secrets = vec!["token".to_owned()];
+    session
+}
+
+async fn seen_by_its_step(cx: Cx) -> CaseResult {
+    let text = format!(
+        "FROM {}\nRUN --mount=type=secret,id=token test \"$(cat /run/secrets/token)\" = '{VALUE}' \
+         && echo seen > /one\nRUN test ! -s /run/secrets/token && echo gone > /two\n",
+        cx.base()?
+    );
+    let mut request = cx.request(&text)?;
+    let session = with_secret(&cx, VALUE.as_bytes(), &mut request);
+    let output = cx.attempt_in(&request, session).await.result?;
+    let image = cx.read(output.id).await?;
+    expect_eq!(image.text("/one").await?, "seen\n");
+    expect_eq!(image.text("/two").await?, "gone\n");
+    Ok(())
+}
+
+async fn target_and_mode(cx: Cx) -> CaseResult {
+    let text = format!(
+        "FROM {}\nRUN --mount=type=secret,id=token,target=/secret,mode=0444 \
+         test \"$(cat /secret)\" = '{VALUE}' && stat -c %a /secret > /out\n",
+        cx.base()?
+    );
+    let mut request = cx.request(&text)?;
+    let session = with_secret(&cx, VALUE.as_bytes(), &mut request);
+    let output = cx.attempt_in(&request, session).await.result?;
+    expect_eq!(cx.read(output.id).await?.text("/out").await?, "444\n");
+    Ok(())
+}
+
+async fn nowhere_in_the_image(cx: Cx) -> CaseResult {
+    let text = format!(
+        "FROM {}\nRUN --mount=type=secret,id=token cat /run/secrets/token > /dev/null\nRUN echo > /x\n",
+        cx.base()?
+    );
+    let mut request = cx.request(&text)?;
+    let session = with_secret(&cx, VALUE.as_bytes(), &mut request);
+    let attempt = cx.attempt_in(&request, session).await;
+    let image = cx.read(attempt.result?.id).await?;
+    for (what, bytes) in image.all_bytes().await? {
+        let found = leak::find(VALUE.as_bytes(), &bytes);
+        expect!(found.is_none(), "the secret is in {what}, {}", found.unwrap_or_default());
+    }
+    let found = leak::find(VALUE.as_bytes(), attempt.log.as_text().as_bytes());
+    expect!(found.is_none(), "the secret is in the events, {}", found.unwrap_or_default());
+    // An empty file where the secret was mounted is all that may be left.
+    if image.has("/run/secrets/token") {
+        let left = image.bytes("/run/secrets/token").await?;
+        expect!(left.is_empty(), "the place of the secret has {} bytes", left.len());
+    }
+    Ok(())
+}
+
+async fn bytes_arrive_unchanged(cx: Cx) -> CaseResult {
+    // Copied away on purpose: what arrived is what is looked at.
+    let text = format!(
+        "FROM {}\nRUN --mount=type=secret,id=token cp /run/secrets/token /copy\n",
+        cx.base()?
+    );
+    let bytes: Vec<u8> = (0..=255).chain([0, 10, 13, 10]).collect();
+    let mut request = cx.request(&text)?;
+    let session = with_secret(&cx, &bytes, &mut request);
+    let output = cx.attempt_in(&request, session).await.result?;
+    let arrived = cx.read(output.id).await?.bytes("/copy").await?;
+    expect!(arrived == bytes, "{} bytes arrived, others than were sent", arrived.len());
+    Ok(())
+}
+
+async fn required(cx: Cx) -> CaseResult {
+    let text =
+        format!("FROM {}\nRUN --mount=type=secret,id=absent,required=true true\n", cx.base()?);
+    let request = cx.request(&text)?;
+    let attempt = cx.attempt(&request).await;
+    let error = crate::expect_error!(
+        attempt.result,
+        ErrorKind::BuildFailed | ErrorKind::NotFound | ErrorKind::InvalidInput
+    );
+    expect_mentions(&error, "absent")?;
+    cx.expect_absent(&request.tags).await
+}
+
+async fn not_in_the_session(cx: Cx) -> CaseResult {
+    let mut request = cx.request("FROM scratch\nLABEL a=1\n")?;
+    request.secrets = vec!["nobody-has-it".to_owned()];
+    let error = crate::expect_error!(cx.attempt(&request).await.result, ErrorKind::InvalidInput);
+    expect_mentions(&error, "nobody-has-it")
+}

@@ -1,0 +1,129 @@
+//! One engine that cases are run on, opened with one of its builders.
+
+use std::sync::Arc;
+
+use boxwright_core::{Catalog, Detection, Engine, Error, Host, Instance};
+
+use crate::environment::Environment;
+
+/// One engine that cases are run on, opened with one of its builders.
+#[derive(Clone, Debug)]
+pub struct Column {
+    /// What it is called in reports, e.g. `docker/classic` or `podman (rootless)`.
+    pub name: String,
+    /// The engine.
+    pub engine: Arc<dyn Engine>,
+    /// What its cases stand on.
+    pub environment: Arc<Environment>,
+    /// Whether the engine is on this machine, so that its processes can be seen.
+    pub is_local: bool,
+}
+
+/// An engine that no case can be run on.
+#[derive(Debug)]
+pub struct Missing {
+    /// The engine.
+    pub engine: String,
+    /// Where it was looked for.
+    pub place: String,
+    /// Why it cannot be used. `None` if there is nothing.
+    pub error: Option<Error>,
+}
+
+/// What a catalog has to run cases on.
+#[derive(Debug, Default)]
+pub struct Columns {
+    /// The engines that are ready, one for each builder.
+    pub ready: Vec<Column>,
+    /// The others.
+    pub missing: Vec<Missing>,
+}
+
+impl Columns {
+    /// Asks `catalog` for all engines and opens what is ready, once with each builder.
+    pub async fn open(catalog: &Catalog, host: &Host, environment: &Arc<Environment>) -> Self {
+        let mut columns = Self::default();
+        for survey in catalog.detect(host).await {
+            let engine = survey.engine.to_string();
+            for detection in survey.detections {
+                match detection {
+                    Detection::Ready(instance) => {
+                        columns.add(catalog, host, &instance, environment).await;
+                    }
+                    Detection::Unusable { place, error } => {
+                        let engine = engine.clone();
+                        columns.missing.push(Missing { engine, place, error: Some(error) });
+                    }
+                    Detection::Absent { place } => {
+                        let engine = engine.clone();
+                        columns.missing.push(Missing { engine, place, error: None });
+                    }
+                }
+            }
+        }
+        columns
+    }
+
+    async fn add(
+        &mut self,
+        catalog: &Catalog,
+        host: &Host,
+        instance: &Instance,
+        environment: &Arc<Environment>,
+    ) {
+        let builders: Vec<Option<&str>> = match instance.builders.as_slice() {
+            [] => vec![None],
+            named => named.iter().map(|builder| Some(builder.as_str())).collect(),
+        };
+        let is_only = builders.len() == 1;
+        for builder in builders {
+            let name = name(instance, builder.filter(|_| !is_only));
+            match catalog.open(instance, builder, host).await {
+                Ok(engine) => {
+                    let environment = environment.clone();
+                    let is_local = instance.endpoint.starts_with("unix:");
+                    self.push(Column { name, engine, environment, is_local });
+                }
+                Err(error) => self.missing.push(Missing {
+                    engine: instance.engine.to_string(),
+                    place: instance.endpoint.clone(),
+                    error: Some(error),
+                }),
+            }
+        }
+    }
+
+    /// Adds a column, unless the same endpoint and builder is there already. Names stay unique.
+    pub fn push(&mut self, mut column: Column) {
+        let info = column.engine.info();
+        let is_known = self.ready.iter().any(|known| {
+            let other = known.engine.info();
+            (&other.endpoint, &other.builder) == (&info.endpoint, &info.builder)
+        });
+        if is_known {
+            return;
+        }
+        if self.ready.iter().any(|known| known.name == column.name) {
+            column.name = format!("{} at {}", column.name, info.endpoint);
+        }
+        self.ready.push(column);
+    }
+
+    /// Adds everything of `other`.
+    pub fn extend(&mut self, other: Self) {
+        other.ready.into_iter().for_each(|column| self.push(column));
+        self.missing.extend(other.missing);
+    }
+}
+
+fn name(instance: &Instance, builder: Option<&str>) -> String {
+    let mut name = instance.engine.to_string();
+    if let Some(builder) = builder {
+        name.push('/');
+        name.push_str(builder);
+    }
+    if instance.rootless == Some(true) {
+        name.push_str(" (rootless)");
+    }
+    name
+}

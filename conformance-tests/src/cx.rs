@@ -1,0 +1,413 @@
+//! What a case may use: an engine, a folder of its own, names of its own, and a record of what happened.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use boxwright_core::{
+    BuildOutput, BuildRequest, CancellationToken, Capability, ContextSource, Engine, ErrorKind,
+    ExportRequest, Host, ImageRef, LocalImage, RemoveRequest, Session, Support,
+};
+use tempfile::TempDir;
+
+use crate::artifact::Image;
+use crate::case::{CaseResult, Failure};
+use crate::column::Column;
+use crate::environment::{Environment, RegistryKind};
+use crate::log::{Log, Recorder};
+
+/// What one case on one engine may use. Cheap to clone.
+///
+/// Everything that is made through it is named after the case and removed when the case ends, however it ends.
+#[derive(Clone, Debug)]
+pub struct Cx(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    column: Column,
+    host: Host,
+    /// The case's words in names: the run, the column and the case.
+    slug: String,
+    folder: TempDir,
+    cancel: CancellationToken,
+    counter: AtomicU32,
+    made: Mutex<Vec<LocalImage>>,
+    logs: Mutex<Vec<Log>>,
+    images: Mutex<Vec<Image>>,
+}
+
+/// What a call came to, and what was reported meanwhile.
+#[derive(Debug)]
+pub struct Attempt<T> {
+    /// How it ended.
+    pub result: boxwright_core::Result<T>,
+    /// What was reported.
+    pub log: Log,
+}
+
+impl Cx {
+    /// Returns what the case `id` may use on `column`.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Harness`] when no folder can be made.
+    pub fn new(column: &Column, host: &Host, run: &str, id: &str) -> CaseResult<Self> {
+        let folder = tempfile::Builder::new()
+            .prefix("boxwright-conformance-")
+            .tempdir_in(host.temporary_folder())?;
+        // Engines of other users read the context through this process, so nothing needs to be open to them.
+        std::fs::create_dir(folder.path().join("context"))?;
+        let column_words: String = column
+            .name
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
+            .collect();
+        let column_words = column_words.split('-').filter(|word| !word.is_empty());
+        let column_words = column_words.collect::<Vec<_>>().join("-");
+        Ok(Self(Arc::new(Inner {
+            column: column.clone(),
+            host: host.clone(),
+            slug: format!("{run}/{column_words}/{id}"),
+            folder,
+            cancel: CancellationToken::new(),
+            counter: AtomicU32::new(0),
+            made: Mutex::default(),
+            logs: Mutex::default(),
+            images: Mutex::default(),
+        })))
+    }
+
+    /// Returns the engine.
+    #[must_use]
+    pub fn engine(&self) -> &dyn Engine {
+        self.0.column.engine.as_ref()
+    }
+
+    /// Returns the machine.
+    #[must_use]
+    pub fn host(&self) -> &Host {
+        &self.0.host
+    }
+
+    /// Returns registries and credentials.
+    #[must_use]
+    pub fn environment(&self) -> &Environment {
+        &self.0.column.environment
+    }
+
+    /// Returns whether the engine's processes can be seen from here.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.0.column.is_local
+    }
+
+    /// Returns whether the engine says that it has `capability`.
+    #[must_use]
+    pub fn can(&self, capability: Capability) -> bool {
+        !matches!(self.engine().capabilities().get(capability), Support::Unsupported { .. })
+    }
+
+    /// Returns the token that fires when the case's time is up.
+    #[must_use]
+    pub fn cancel(&self) -> &CancellationToken {
+        &self.0.cancel
+    }
+
+    /// Returns a session with the right credentials and settings, and no secrets.
+    #[must_use]
+    pub fn session(&self) -> Session {
+        let mut session = Session::new(self.0.host.clone());
+        session.credentials = self.environment().credentials();
+        session.registries = Arc::new(self.environment().settings());
+        session.cancel = self.0.cancel.child_token();
+        session
+    }
+
+    // ---- Files.
+
+    /// Returns the case's own build context.
+    #[must_use]
+    pub fn context(&self) -> PathBuf {
+        self.0.folder.path().join("context")
+    }
+
+    /// Returns a path of the case's own outside the context, where nothing is yet.
+    #[must_use]
+    pub fn scratch(&self, name: &str) -> PathBuf {
+        self.0.folder.path().join(format!("{}-{name}", self.next()))
+    }
+
+    /// Writes a file into the context, with the folders above it.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Harness`].
+    pub fn write(&self, path: &str, mode: u32, content: impl AsRef<[u8]>) -> CaseResult {
+        let path = self.context().join(path);
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        std::fs::write(&path, content)?;
+        Ok(std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode))?)
+    }
+
+    /// Makes a folder in the context, with the folders above it.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Harness`].
+    pub fn folder(&self, path: &str, mode: u32) -> CaseResult {
+        let path = self.context().join(path);
+        std::fs::create_dir_all(&path)?;
+        Ok(std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode))?)
+    }
+
+    /// Makes a symbolic link in the context.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Harness`].
+    pub fn symlink(&self, target: &str, path: &str) -> CaseResult {
+        Ok(std::os::unix::fs::symlink(target, self.context().join(path))?)
+    }
+
+    // ---- Names.
+
+    fn next(&self) -> u32 {
+        self.0.counter.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Returns a new name that no other case has, for an image that stays in the engine's store.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Harness`] when the case's id cannot be part of a name.
+    pub fn name(&self) -> CaseResult<ImageRef> {
+        self.new_name("localhost")
+    }
+
+    /// Returns a new name that no other case has, in a registry.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Harness`] when there is no registry of that kind.
+    pub fn name_in(&self, kind: RegistryKind) -> CaseResult<ImageRef> {
+        self.new_name(self.environment().registry(kind)?)
+    }
+
+    /// Returns a new name that no other case has, in the registry at `host`.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Harness`] when it is no host.
+    pub fn new_name(&self, host: &str) -> CaseResult<ImageRef> {
+        let name = format!("{host}/boxwright-conformance/{}:{}", self.0.slug, self.next());
+        let name: ImageRef =
+            name.parse().map_err(|error| Failure::harness(format!("{error}: {name}")))?;
+        self.will_make(name.clone());
+        Ok(name)
+    }
+
+    /// Returns the base image's name.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Harness`] when the environment has none.
+    pub fn base(&self) -> CaseResult<ImageRef> {
+        Ok(self.environment().base()?.clone())
+    }
+
+    /// Has `image` removed when the case ends.
+    pub fn will_make(&self, image: impl Into<LocalImage>) {
+        lock(&self.0.made).push(image.into());
+    }
+
+    // ---- Builds.
+
+    /// Returns a request to build the context by `dockerfile`, which is written into it, under a new name.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Harness`].
+    pub fn request(&self, dockerfile: &str) -> CaseResult<BuildRequest> {
+        self.write("Dockerfile", 0o644, dockerfile)?;
+        let mut request = BuildRequest::new(ContextSource::Folder(self.context()));
+        request.tags = vec![self.name()?];
+        Ok(request)
+    }
+
+    /// Builds, whatever comes of it.
+    pub async fn attempt(&self, request: &BuildRequest) -> Attempt<BuildOutput> {
+        self.attempt_in(request, self.session()).await
+    }
+
+    /// Builds in a session of the case's own, whatever comes of it.
+    pub async fn attempt_in(
+        &self,
+        request: &BuildRequest,
+        session: Session,
+    ) -> Attempt<BuildOutput> {
+        request.tags.iter().for_each(|tag| self.will_make(tag.clone()));
+        let call = |session| async move { self.engine().build(request, &session).await };
+        let attempt = self.record(session, call).await;
+        if let Ok(output) = &attempt.result {
+            self.will_make(output.id.clone());
+        }
+        attempt
+    }
+
+    /// Makes one call with its events recorded.
+    pub async fn record<T, F>(
+        &self,
+        session: Session,
+        call: impl FnOnce(Session) -> F + Send,
+    ) -> Attempt<T>
+    where
+        T: Send,
+        F: Future<Output = boxwright_core::Result<T>> + Send,
+    {
+        let recorder = Recorder::start();
+        let session = session.with_events(recorder.sink());
+        let result = call(session).await;
+        let log = recorder.finish().await;
+        lock(&self.0.logs).push(log.clone());
+        Attempt { result, log }
+    }
+
+    /// Builds the context by `dockerfile` and reads the image.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Engine`] when it cannot be built.
+    pub async fn build(&self, dockerfile: &str) -> CaseResult<Image> {
+        let request = self.request(dockerfile)?;
+        self.build_from(&request).await
+    }
+
+    /// Builds and reads the image.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Engine`] when it cannot be built.
+    pub async fn build_from(&self, request: &BuildRequest) -> CaseResult<Image> {
+        let output = self.attempt(request).await.result?;
+        self.read(output.id).await
+    }
+
+    /// Builds `dockerfile` and returns the error that must come of it.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Promise`] when it can be built.
+    pub async fn build_error(&self, dockerfile: &str) -> CaseResult<boxwright_core::Error> {
+        let request = self.request(dockerfile)?;
+        let attempt = self.attempt(&request).await;
+        let Err(error) = attempt.result else {
+            return Err(Failure::promise("the build should fail, and succeeds"));
+        };
+        self.expect_absent(&request.tags).await?;
+        Ok(error)
+    }
+
+    /// Exports an image and reads it.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Engine`] when it cannot be exported, [`Failure::Promise`] when the archive is none.
+    pub async fn read(&self, image: impl Into<LocalImage>) -> CaseResult<Image> {
+        let archive = self.scratch("image.tar");
+        let request = ExportRequest::new(image.into(), archive.clone());
+        self.engine().export(&request, &self.session()).await?;
+        self.read_archive(&archive).await
+    }
+
+    /// Reads an image from an archive.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Promise`] when the archive is none of one image.
+    pub async fn read_archive(&self, archive: &Path) -> CaseResult<Image> {
+        let image = Image::from_archive(archive, &self.scratch("layout")).await?;
+        lock(&self.0.images).push(image.clone());
+        Ok(image)
+    }
+
+    /// Pulls an image from its registry with code of the suite's own and reads it.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Engine`] when the registry does not give it.
+    pub async fn read_registry(&self, name: &ImageRef) -> CaseResult<Image> {
+        let image = Image::from_registry(name, &self.session(), &self.scratch("layout")).await?;
+        lock(&self.0.images).push(image.clone());
+        Ok(image)
+    }
+
+    /// Fails unless no image has one of these names.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Promise`].
+    pub async fn expect_absent(&self, names: &[ImageRef]) -> CaseResult {
+        for image in self.engine().list(&self.session()).await? {
+            for name in &image.names {
+                crate::expect!(!names.contains(name), "`{name}` is there, and should not be");
+            }
+        }
+        Ok(())
+    }
+
+    // ---- The end.
+
+    /// Returns what was reported in all calls so far.
+    #[must_use]
+    pub fn logs(&self) -> Vec<Log> {
+        lock(&self.0.logs).clone()
+    }
+
+    /// Returns all images that were read so far.
+    #[must_use]
+    pub fn images(&self) -> Vec<Image> {
+        lock(&self.0.images).clone()
+    }
+
+    /// Removes every image that the case made.
+    ///
+    /// # Errors
+    ///
+    /// The first error other than that the image is gone already.
+    pub async fn clean_up(&self) -> boxwright_core::Result<()> {
+        if !self.can(Capability::Remove) {
+            return Ok(());
+        }
+        // Not the case's own session: that one may be cancelled.
+        let session = Session::new(self.0.host.clone());
+        let mut made: Vec<LocalImage> = std::mem::take(&mut lock(&self.0.made));
+        // Names first: an id with several names is not removed as easily.
+        made.sort_by_key(|image| matches!(image, LocalImage::Id(_)));
+        made.dedup();
+        let mut first = Ok(());
+        for image in made {
+            let mut request = RemoveRequest::new(image);
+            request.force = true;
+            let removed = self.engine().remove(&request, &session).await;
+            let is_gone = |error: &boxwright_core::Error| {
+                // Another case that built the same bytes has it under its own name, or uses it just now.
+                matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Conflict)
+            };
+            first = first.and(
+                removed.map(drop).or_else(
+                    |error| {
+                        if is_gone(&error) { Ok(()) } else { Err(error) }
+                    },
+                ),
+            );
+        }
+        first
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,213 @@
+//! Every case on every engine, in parallel.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use boxwright_core::{Error, Host, Support};
+use futures_util::stream::{self, StreamExt as _};
+use serde::{Deserialize, Serialize};
+
+use crate::case::{Case, CaseResult, Failure};
+use crate::column::Column;
+use crate::cx::Cx;
+use crate::verdict::Verdict;
+use crate::{divergence, evidence};
+
+/// How long a case may take.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// How long a case whose time is up may take to end by itself, and how long cleaning up may take.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// What is to be run.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Words that no other run has: they are part of every name that a case uses.
+    pub name: String,
+    /// The cases.
+    pub cases: Vec<Case>,
+    /// The engines.
+    pub columns: Vec<Column>,
+    /// How many cases run at once.
+    pub parallel: usize,
+    /// How long a case may take.
+    pub limit: Duration,
+    /// Where evidence of what did not pass is kept.
+    pub evidence: Option<PathBuf>,
+}
+
+impl Run {
+    /// Returns a run of `cases` on `columns`, eight at once.
+    #[must_use]
+    pub fn new(cases: Vec<Case>, columns: Vec<Column>) -> Self {
+        let name = format!("run-{:x}-{:x}", std::process::id(), nanoseconds());
+        Self { name, cases, columns, parallel: 8, limit: LIMIT, evidence: None }
+    }
+
+    /// Runs every case on every engine, and reports each to `progress` as it ends. The outcomes are in the
+    /// order of the cases, and of the engines for each.
+    pub async fn run(&self, host: &Host, mut progress: impl FnMut(&Outcome)) -> Vec<Outcome> {
+        let run = Arc::new(self.clone());
+        let mut jobs = Vec::new();
+        for case in &self.cases {
+            for column in &self.columns {
+                let (run, case, column) = (run.clone(), *case, column.clone());
+                let host = host.clone();
+                let number = jobs.len();
+                jobs.push(async move { (number, run.one(case, &column, &host).await) });
+            }
+        }
+        let mut outcomes = Vec::with_capacity(jobs.len());
+        let mut ended = stream::iter(jobs).buffer_unordered(self.parallel.max(1));
+        while let Some((number, outcome)) = ended.next().await {
+            progress(&outcome);
+            outcomes.push((number, outcome));
+        }
+        outcomes.sort_by_key(|(number, _)| *number);
+        outcomes.into_iter().map(|(_, outcome)| outcome).collect()
+    }
+
+    async fn one(&self, case: Case, column: &Column, host: &Host) -> Outcome {
+        let start = Instant::now();
+        let outcome = |verdict| Outcome {
+            case: case.id.to_owned(),
+            column: column.name.clone(),
+            verdict,
+            seconds: start.elapsed().as_secs_f64(),
+            evidence: None,
+        };
+        let capabilities = column.engine.capabilities();
+        for &need in case.needs {
+            if let Support::Unsupported { reason, remedy } = capabilities.get(need) {
+                let (reason, remedy) = (format!("`{need}`: {reason}"), (*remedy).to_owned());
+                return outcome(Verdict::Unsupported { reason, remedy });
+            }
+        }
+        let cx = match Cx::new(column, host, &self.name, case.id) {
+            Ok(cx) => cx,
+            Err(failure) => return outcome(Verdict::Broken { reason: failure.to_string() }),
+        };
+        let result = self.judged(case, &cx).await;
+        let found = match &result {
+            Ok(()) => Verdict::Pass,
+            Err(Failure::Harness(reason)) => Verdict::Broken { reason: reason.clone() },
+            Err(failure) => Verdict::Fail { reason: failure.to_string() },
+        };
+        let mut outcome = outcome(with_declarations(case, column, found));
+        if outcome.verdict.is_failure()
+            && let Some(folder) = &self.evidence
+        {
+            let folder = folder.join(file_name(&column.name)).join(case.id);
+            outcome.evidence = match evidence::write(&cx, &folder, &outcome.verdict).await {
+                Ok(()) => Some(folder),
+                // The verdict counts for more than what would explain it.
+                Err(_) => None,
+            };
+        }
+        outcome
+    }
+
+    /// Runs the case and removes what it made, however it ends.
+    async fn judged(&self, case: Case, cx: &Cx) -> CaseResult {
+        let mut task = tokio::spawn((case.run)(cx.clone()));
+        let result = match tokio::time::timeout(self.limit, &mut task).await {
+            Ok(ended) => ended.unwrap_or_else(|panic| Err(panicked(panic))),
+            Err(_) => {
+                cx.cancel().cancel();
+                if tokio::time::timeout(GRACE, &mut task).await.is_err() {
+                    task.abort();
+                }
+                let seconds = self.limit.as_secs();
+                Err(Failure::promise(format!("the case did not end within {seconds} seconds")))
+            }
+        };
+        let cleaned = match tokio::time::timeout(GRACE, cx.clean_up()).await {
+            Ok(cleaned) => cleaned,
+            Err(_) => Err(Error::new(boxwright_core::ErrorKind::Exhausted, "no answer in time")),
+        };
+        let cleaned = cleaned.map_err(|error| {
+            let failure = Failure::from(error);
+            Failure::promise(format!("what the case made cannot be removed: {failure}"))
+        });
+        result.and(cleaned)
+    }
+}
+
+/// Weighs what was found against what the engine declares and what is known of it.
+fn with_declarations(case: Case, column: &Column, found: Verdict) -> Verdict {
+    let refused = case.features.iter().find_map(|&feature| match column.engine.native(feature) {
+        Support::Unsupported { reason, remedy } => Some((feature, reason, remedy)),
+        Support::Native | Support::Emulated { .. } => None,
+    });
+    match (refused, divergence::find(case.id, column), found) {
+        (_, _, Verdict::Broken { reason }) => Verdict::Broken { reason },
+        (Some((feature, reason, _)), _, Verdict::Pass) => Verdict::Fail {
+            reason: format!("`{feature}` is declared unsupported ({reason}), and works"),
+        },
+        (Some((feature, reason, remedy)), _, _) => Verdict::Unsupported {
+            reason: format!("`{feature}`: {reason}"),
+            remedy: remedy.to_owned(),
+        },
+        (None, Some(known), Verdict::Pass) => Verdict::Fail {
+            reason: format!(
+                "it passes, and is listed as a divergence: {} ({})",
+                known.reason, known.link
+            ),
+        },
+        (None, Some(known), Verdict::Fail { reason: found }) => Verdict::Diverges {
+            reason: known.reason.to_owned(),
+            link: known.link.to_owned(),
+            found,
+        },
+        (None, _, found) => found,
+    }
+}
+
+fn panicked(error: tokio::task::JoinError) -> Failure {
+    let words = match error.try_into_panic() {
+        Ok(panic) => panic
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+            .unwrap_or_default(),
+        Err(error) => error.to_string(),
+    };
+    Failure::promise(format!("the case panicked: {words}"))
+}
+
+fn nanoseconds() -> u32 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |since| since.subsec_nanos())
+}
+
+/// Returns a column's name as the name of a file.
+pub(crate) fn file_name(column: &str) -> String {
+    column.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
+}
+
+/// What one case on one engine came to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The case.
+    pub case: String,
+    /// The engine.
+    pub column: String,
+    /// The verdict.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+    /// How long it took.
+    pub seconds: f64,
+    /// Where the evidence is, if it did not pass and there is some.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub evidence: Option<PathBuf>,
+}
+
+impl Outcome {
+    /// Returns where the evidence is, as seen from `folder`.
+    #[must_use]
+    pub fn evidence_in(&self, folder: &Path) -> Option<PathBuf> {
+        let evidence = self.evidence.as_ref()?;
+        Some(evidence.strip_prefix(folder).unwrap_or(evidence).to_owned())
+    }
+}
