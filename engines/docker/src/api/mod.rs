@@ -32,6 +32,8 @@ pub(crate) use messages::{Message, Messages};
 /// How long the daemon has for the head of an answer: some it sends only when all work is done.
 const LIMIT: Duration = Duration::from_secs(3600);
 
+const NAME_A_DAEMON: &str = "name the socket or the port of a Docker daemon";
+
 /// A connection to one daemon. Nothing is connected until something is asked.
 #[derive(Clone, Debug)]
 pub(crate) struct Api {
@@ -97,22 +99,22 @@ impl Api {
         let what = format!("cannot ask `{}` who it is", self.http.endpoint());
         let failed = |error| {
             let error = errors::failed(what.as_str(), error);
-            error.or_remedy("name the socket or the port of a Docker daemon")
+            error.or_remedy(NAME_A_DAEMON)
         };
-        let version = self.docker.version().await.map_err(failed)?;
-        // Podman takes its time for the rest, and is not ours.
+        let ping = self.http.request(request(Method::GET, "/_ping")?).await;
+        let ping = ping.map_err(|error| error.or_remedy(NAME_A_DAEMON))?;
+        let header = |name: &str| ping.headers().get(name).and_then(|value| value.to_str().ok());
+        // Podman takes a second and more for its version, and is not ours.
+        if header("libpod-api-version").is_some() {
+            return Ok(Identity::Podman);
+        }
+        let (version, info) = tokio::join!(self.docker.version(), self.docker.info());
+        let version = version.map_err(failed)?;
         if is_podman(&version) {
             return Ok(Identity::Podman);
         }
-        let (info, builder) = tokio::join!(self.docker.info(), self.preferred_builder());
-        let server = Server::of(version, info.map_err(failed)?, builder?.as_deref());
+        let server = Server::of(version, info.map_err(failed)?, header("builder-version"));
         Ok(Identity::Docker(Box::new(server)))
-    }
-
-    async fn preferred_builder(&self) -> Result<Option<String>> {
-        let answer = self.http.request(request(Method::GET, "/_ping")?).await?;
-        let header = answer.headers().get("builder-version");
-        Ok(header.and_then(|value| value.to_str().ok()).map(str::to_owned))
     }
 
     /// Returns what the image `name` is.
