@@ -11,7 +11,9 @@ use boxwright_http::{Body, HeldBody};
 use boxwright_image::archive::{ArchiveKind, ArchiveOptions, ImageInArchive};
 use boxwright_image::layout::Layout;
 use futures_util::StreamExt as _;
+use http_body_util::BodyExt as _;
 use tokio::io::AsyncWriteExt as _;
+use tokio_util::io::StreamReader;
 
 use crate::api::{Api, request};
 use crate::query::Address;
@@ -24,18 +26,55 @@ const REPORT_EVERY: u64 = 4 * 1024 * 1024;
 pub(crate) async fn export(api: &Api, wanted: &ExportRequest, session: &Session) -> Result<()> {
     let image = &wanted.image;
     let what = format!("cannot export `{image}`");
-    let format = match wanted.format {
-        ArchiveFormat::Oci => "oci-archive",
-        ArchiveFormat::Docker => "docker-archive",
-    };
-    let address =
-        Address::libpod(&["images/", &images::name_of(image), "/get"]).with("format", format);
+    let own =
+        if images::is_oci(api, image).await? { ArchiveFormat::Oci } else { ArchiveFormat::Docker };
     let work = async {
+        let name = match own {
+            ArchiveFormat::Oci => "oci-archive",
+            ArchiveFormat::Docker => "docker-archive",
+        };
+        let address =
+            Address::libpod(&["images/", &images::name_of(image), "/get"]).with("format", name);
         let answer = api.stream(request(Method::GET, &address, Body::empty())?, &what).await;
-        let answer = answer.map_err(|error| images::missing(error, image))?;
-        save(answer.into_body(), &wanted.destination, session).await
+        let body = answer.map_err(|error| images::missing(error, image))?.into_body();
+        if wanted.format == own {
+            save(body, &wanted.destination, session).await
+        } else {
+            convert(body, wanted, session).await
+        }
     };
     session.cancellable(work).await
+}
+
+/// Writes an answer in the other format than the image has in the store. The service would write another config for
+/// it, and so make another image of it.
+async fn convert(body: HeldBody, wanted: &ExportRequest, session: &Session) -> Result<()> {
+    let folder = temporary_folder(session)?;
+    let layout = Layout::open(folder.path())?;
+    let chunks = body.into_data_stream().map(|chunk| chunk.map_err(std::io::Error::other));
+    let found =
+        boxwright_image::archive::read_stream(Box::new(StreamReader::new(chunks)), &layout).await?;
+    let image = the_one(found, "cannot read the service's answer")?;
+    let (kind, names) = match (wanted.format, &wanted.image) {
+        (ArchiveFormat::Oci, _) => (ArchiveKind::Oci, Vec::new()),
+        (ArchiveFormat::Docker, LocalImage::Reference(name)) => {
+            (ArchiveKind::Docker, vec![name.to_string()])
+        }
+        (ArchiveFormat::Docker, _) => (ArchiveKind::Docker, Vec::new()),
+    };
+    let options = ArchiveOptions::new(kind, names);
+    boxwright_image::archive::write_file(&layout, &image.manifest, options, &wanted.destination)
+        .await
+}
+
+fn temporary_folder(session: &Session) -> Result<tempfile::TempDir> {
+    let folder =
+        tempfile::Builder::new().prefix("boxwright-").tempdir_in(session.host.temporary_folder());
+    folder.map_err(|error| {
+        Error::new(ErrorKind::Unavailable, "cannot make a temporary folder")
+            .with_source(error)
+            .with_remedy("name another one by `TMPDIR`")
+    })
 }
 
 /// Writes an answer beside `destination`, then renames it.
@@ -101,20 +140,17 @@ pub(crate) async fn import(
 ) -> Result<ImportOutput> {
     let shown = wanted.archive.display();
     let what = format!("cannot import `{shown}`");
-    let cannot = |error: std::io::Error| {
-        Error::new(ErrorKind::Unavailable, "cannot make a temporary folder").with_source(error)
-    };
     let work = async {
-        let folder = tempfile::Builder::new()
-            .prefix("boxwright-")
-            .tempdir_in(session.host.temporary_folder())
-            .map_err(cannot)?;
+        let folder = temporary_folder(session)?;
         let layout = Layout::open(folder.path())?;
-        let found = boxwright_image::archive::read(&wanted.archive, &layout).await?;
-        let image = the_one(found, &what)?;
+        let found = boxwright_image::archive::read(&wanted.archive, &layout).await;
+        let image = the_one(found.map_err(|error| not_an_archive(error, &what))?, &what)?;
         let id = image.manifest.config.digest.clone();
+        // In OCI's format Podman does not show `HEALTHCHECK` and `SHELL`, though they are there.
+        let is_dockers = layout.config(&image.manifest).await?.needs_docker_format();
+        let kind = if is_dockers { ArchiveKind::Docker } else { ArchiveKind::Combined };
         // Names are given afterwards, so that none of the archive's can come along.
-        let options = ArchiveOptions::new(ArchiveKind::Combined, Vec::new());
+        let options = ArchiveOptions::new(kind, Vec::new());
         let archive = boxwright_image::archive::write(&layout, &image.manifest, options).await?;
         let mut request =
             request(Method::POST, &Address::libpod(&["images/load"]), Body::reader(archive))?;
@@ -131,6 +167,16 @@ pub(crate) async fn import(
         Ok(ImportOutput::new(id))
     };
     session.cancellable(work).await
+}
+
+/// What is wrong with a file that the user named is the user's to mend.
+fn not_an_archive(error: Error, what: &str) -> Error {
+    match error.kind() {
+        ErrorKind::Protocol => Error::new(ErrorKind::InvalidInput, what)
+            .with_source(error)
+            .with_remedy("name an OCI or docker archive, such as `docker save` writes"),
+        _ => error,
+    }
 }
 
 /// Returns the only image of an archive, or the only one for this platform.

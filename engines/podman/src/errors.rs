@@ -39,7 +39,8 @@ pub(crate) fn of_transfer(what: &str, registry: &str, text: &str) -> Error {
 /// Says what went wrong in a build: at `step`, the instruction as the service announced it.
 pub(crate) fn of_build(step: Option<&str>, text: &str) -> Error {
     let text = text.trim();
-    let cause = after_step(text, step);
+    let cause = readable(after_step(text, step));
+    let cause = cause.as_str();
     let exit_code = exit_code(cause);
     let kind = match exit_code {
         Some(_) => ErrorKind::BuildFailed,
@@ -64,6 +65,9 @@ pub(crate) fn of_build(step: Option<&str>, text: &str) -> Error {
     let remedy = registry.and_then(|registry| remedy(kind, &registry, cause));
     match (remedy, kind) {
         (Some(remedy), _) => error.with_remedy(remedy),
+        (None, ErrorKind::NotFound) if copies(step) => {
+            error.with_remedy("correct the path, which is seen from the context, and see that no ignore file excludes it")
+        }
         (None, ErrorKind::Exhausted) => {
             error.with_remedy("free some space where the service keeps its images")
         }
@@ -125,6 +129,9 @@ fn kind_of(text: &str) -> Option<ErrorKind> {
         "ambiguous",
     ]) {
         return Some(ErrorKind::Conflict);
+    }
+    if has(&["no command or entrypoint provided"]) {
+        return Some(ErrorKind::InvalidInput);
     }
     if has(&["invalid reference format", "normalizing image", "normalizing name"]) {
         return Some(ErrorKind::InvalidInput);
@@ -216,6 +223,23 @@ fn exit_code(cause: &str) -> Option<i64> {
     let at = cause.rfind("exit status ")?;
     let digits: String = cause[at + 12..].chars().take_while(char::is_ascii_digit).collect();
     digits.parse().ok()
+}
+
+/// Whether a step takes files from the context or from another stage.
+fn copies(step: Option<&str>) -> bool {
+    let word = step.and_then(|step| step.split_whitespace().next()).unwrap_or_default();
+    ["COPY", "ADD"].iter().any(|name| word.eq_ignore_ascii_case(name))
+}
+
+/// Takes out of the words of Buildah what only its developers can use.
+fn readable(cause: &str) -> String {
+    let cause = cause.split(" &imagebuilder.Step{").next().unwrap_or(cause);
+    let cause = cause.strip_prefix("Build error: ").unwrap_or(cause);
+    match cause.split_once("\": copier: stat: ") {
+        // The folder that it names is one of the service.
+        Some((_, file)) => file.to_owned(),
+        None => cause.trim().to_owned(),
+    }
 }
 
 /// Cuts off what repeats the step: `building at STEP "…": `.

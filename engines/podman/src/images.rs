@@ -52,6 +52,12 @@ pub(crate) async fn find(api: &Api, image: &LocalImage) -> Result<Option<Digest>
     }
 }
 
+/// Returns whether the store has `image` in OCI's format, not in Docker's.
+pub(crate) async fn is_oci(api: &Api, image: &LocalImage) -> Result<bool> {
+    let format = data(api, image).await?.manifest_type.unwrap_or_default();
+    Ok(format.starts_with("application/vnd.oci."))
+}
+
 async fn data(api: &Api, image: &LocalImage) -> Result<ImageData> {
     let address = Address::libpod(&["images/", &name_of(image), "/json"]);
     let answer = api.get(&address, &format!("cannot inspect `{image}`")).await;

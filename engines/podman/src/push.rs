@@ -2,7 +2,7 @@
 
 use boxwright_core::{
     Digest, Error, ErrorKind, Event, ImageRef, LocalImage, PullOutput, PullRequest, PushOutput,
-    PushRequest, RegistrySetting, Result, Session,
+    PushRequest, RegistrySetting, RemoveRequest, Result, Session,
 };
 use boxwright_http::http::{HeaderValue, Method};
 use boxwright_http::{Body, lines};
@@ -50,6 +50,8 @@ pub(crate) async fn pull(api: &Api, wanted: &PullRequest, session: &Session) -> 
         .with_some("Arch", platform.map(|platform| platform.architecture()))
         .with_some("Variant", platform.and_then(|platform| platform.variant()));
     let credential = auth::for_image(image, session).await?;
+    let name = LocalImage::from(image.clone());
+    let before = images::find(api, &name).await?;
     let transfer = Transfer { api, image, what: &what, credential, session };
     let end = session.cancellable(transfer.run(&address)).await?;
     let id = end.id.ok_or_else(|| {
@@ -62,6 +64,14 @@ pub(crate) async fn pull(api: &Api, wanted: &PullRequest, session: &Session) -> 
             && platform.architecture() == details.platform.architecture();
         // The service does not tell a variant.
         if !is_same {
+            // The service takes it with no more than a warning.
+            match before {
+                Some(before) if image.digest().is_none() => {
+                    images::tag(api, &before.into(), image).await?
+                }
+                Some(_) => {}
+                None => drop(images::remove(api, &RemoveRequest::new(name)).await?),
+            }
             return Err(Error::new(ErrorKind::NotFound, what)
                 .with_cause(format!("it is for {}, not {platform}", details.platform)));
         }

@@ -25,7 +25,12 @@ pub(crate) async fn run(api: &Api, wanted: &RunRequest, session: &Session) -> Re
     let image = images::inspect(api, &wanted.image).await?;
     let specification = specification(wanted, image.summary.id.hex());
     let created = api.post(&Address::libpod(&["containers/create"]), &specification, &what).await;
-    let created: Created = created.map_err(|error| images::missing(error, &wanted.image))?;
+    let created: Created = created.map_err(|error| match error.kind() {
+        ErrorKind::InvalidInput => {
+            error.or_remedy("name a command, since the image has none of its own")
+        }
+        _ => images::missing(error, &wanted.image),
+    })?;
     let container = Container { api, id: created.id };
     let outcome = session.cancellable(container.run(session, &what)).await;
     let removed = container.remove().await;
@@ -76,6 +81,8 @@ struct Container<'a> {
 
 impl Container<'_> {
     async fn run(&self, session: &Session, what: &str) -> Result<RunOutput> {
+        let init = Address::libpod(&["containers/", &self.id, "/init"]);
+        self.api.act(Method::POST, &init, what).await.map_err(cannot_start)?;
         // Attached before it starts, so that nothing it writes is missed.
         let address = Address::libpod(&["containers/", &self.id, "/attach"])
             .with("stream", "true")
