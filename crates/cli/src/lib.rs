@@ -17,7 +17,7 @@ use std::process::ExitCode;
 
 use boxwright_core::{Catalog, Host, Result};
 use boxwright_engines::Settings;
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 
 use app::App;
 use args::Cli;
@@ -35,9 +35,13 @@ pub fn main(
     make_catalog: MakeCatalog,
 ) -> ExitCode {
     let console = Console::new(&host);
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(error) => return render::print_usage(&error, console),
+        Err(error) => {
+            let first = arguments.get(1).and_then(|word| word.to_str());
+            return render::print_usage(&error, &mut Cli::command(), first, console);
+        }
     };
     render::report_panics(console);
     // Another part of the process may have installed it; it is the same one.

@@ -80,6 +80,12 @@ impl Catalog {
         self.providers.iter().map(|provider| provider.name()).collect()
     }
 
+    /// Returns the engines that `auto` may choose, best first.
+    #[must_use]
+    pub fn preference(&self) -> &[EngineName] {
+        &self.preference
+    }
+
     fn provider(&self, name: &str) -> Result<&Arc<dyn EngineProvider>> {
         let found = self.providers.iter().find(|provider| provider.name().as_str() == name);
         found.ok_or_else(|| {

@@ -2,6 +2,11 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "docker")]
+use boxwright_engine_docker::DockerProvider;
+#[cfg(feature = "podman")]
+use boxwright_engine_podman::PodmanProvider;
+
 use boxwright_core::{Catalog, EngineProvider, Error, ErrorKind, Origin, Result};
 
 use crate::planned::Planned;
@@ -14,9 +19,12 @@ use crate::settings::Settings;
 /// [`ErrorKind::InvalidInput`](boxwright_core::ErrorKind::InvalidInput) when the preference names no
 /// engine, with where it was set.
 pub fn catalog(settings: &Settings) -> Result<Catalog> {
+    let engine = settings.engines();
     let providers: Vec<Arc<dyn EngineProvider>> = vec![
-        Arc::new(Planned::new("docker")),
-        Arc::new(Planned::new("podman")),
+        #[cfg(feature = "docker")]
+        Arc::new(DockerProvider::new(engine.docker.clone())),
+        #[cfg(feature = "podman")]
+        Arc::new(PodmanProvider::new(engine.podman.clone())),
         Arc::new(Planned::new("containerd")),
         Arc::new(Planned::new("lxd")),
         Arc::new(Planned::new("embedded")),
@@ -32,15 +40,29 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unsupported`] when that engine takes no endpoint.
+    /// [`ErrorKind::InvalidInput`] when there is no such engine, or it takes no endpoint.
     pub fn with_endpoint(
-        self,
+        mut self,
         engine: &str,
         endpoint: &str,
         origin: impl Into<Origin>,
     ) -> Result<Self> {
-        let _ = (endpoint, origin.into());
-        let message = format!("cannot set where the engine `{engine}` is reached");
-        Err(Error::new(ErrorKind::Unsupported, message).with_remedy("leave `--endpoint` out"))
+        let engines = self.engines_mut();
+        let slot = match engine {
+            #[cfg(feature = "docker")]
+            "docker" => &mut engines.docker.host,
+            #[cfg(feature = "podman")]
+            "podman" => &mut engines.podman.host,
+            _ => {
+                let message = format!("cannot set where the engine `{engine}` is reached");
+                return Err(Error::new(ErrorKind::InvalidInput, message)
+                    .with_cause("no engine of that name takes an endpoint")
+                    .with_remedy(
+                        "name the engine as well: `--engine docker` or `--engine podman`",
+                    ));
+            }
+        };
+        *slot = Some(endpoint.to_owned());
+        Ok(self.with_effective(&format!("engine.{engine}.host"), endpoint, origin))
     }
 }

@@ -39,7 +39,6 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Build an image from a Dockerfile
-    #[command(visible_alias = "b")]
     Build(Box<BuildArgs>),
     /// Push images to the registries in their names
     Push(PushArgs),

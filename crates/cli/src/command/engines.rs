@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use boxwright_core::{Detection, Error, Instance, Survey};
+use boxwright_core::{Catalog, Detection, EngineName, Error, Instance, Survey};
 use boxwright_engines::Settings;
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ pub(super) async fn run(args: &EnginesArgs, app: &App) -> Outcome {
         () = app.cancel.cancelled() => return Err(boxwright_core::Session::cancelled().into()),
         surveys = catalog.detect(&app.host) => surveys,
     };
-    let chosen = chosen(&settings, &surveys);
+    let chosen = chosen(&settings, &catalog, &surveys);
     match args.format.format {
         Format::Json => app.console.json(&object(&surveys, chosen.as_ref()))?,
         Format::Text => {
@@ -36,7 +36,7 @@ struct Chosen<'a> {
 }
 
 /// Chooses as [`boxwright_core::Catalog::choose`] does, among what was found already.
-fn chosen<'a>(settings: &Settings, surveys: &'a [Survey]) -> Option<Chosen<'a>> {
+fn chosen<'a>(settings: &Settings, catalog: &Catalog, surveys: &'a [Survey]) -> Option<Chosen<'a>> {
     let ready = |name: &str| {
         let survey = surveys.iter().find(|survey| survey.engine.as_str() == name)?;
         survey.detections.iter().find_map(|found| match found {
@@ -50,9 +50,10 @@ fn chosen<'a>(settings: &Settings, surveys: &'a [Survey]) -> Option<Chosen<'a>> 
             Some(Chosen { instance, because: choice.origin.clone() })
         }
         _ => {
-            let preference = &settings.preference().value;
-            let instance = preference.iter().find_map(|name| ready(name))?;
-            let because = format!("the first ready one of {}", preference.join(", "));
+            let names = catalog.preference().iter().map(EngineName::as_str);
+            let instance = names.clone().find_map(ready)?;
+            let names = names.collect::<Vec<_>>().join(", ");
+            let because = format!("the first ready one of {names}");
             Some(Chosen { instance, because })
         }
     }

@@ -47,7 +47,7 @@ pub(crate) fn render_remark(
 ) -> String {
     let mut out = format!("{} {}\n", paint.ink(Ink::Bold, &format!("{of}:")), clean(message));
     for detail in details {
-        let _ = writeln!(out, "  {}", clean(detail));
+        let _ = writeln!(out, "  {}", clean(&without_number(detail)));
     }
     if let Some(remedy) = remedy {
         let _ = writeln!(out, "  {} {}", paint.ink(Ink::Green, "help:"), clean(remedy));
@@ -58,12 +58,20 @@ pub(crate) fn render_remark(
 /// A fact of several parts, such as each place that was looked at, gets a line for each.
 fn field(name: &str, value: &str, paint: Paint) -> String {
     let name = paint.ink(Ink::Bold, &format!("{name}:"));
+    let value = without_number(value);
     let parts: Vec<&str> = value.split("; ").collect();
     if parts.len() < 2 || value.len() < 80 {
-        return format!("  {name} {}\n", clean(value));
+        return format!("  {name} {}\n", clean(&value));
     }
     let lines: String = parts.iter().map(|part| format!("    {}\n", clean(part))).collect();
     format!("  {name}\n{lines}")
+}
+
+/// Takes out what the standard library adds to the system's words: ` (os error 2)`.
+pub(crate) fn without_number(text: &str) -> String {
+    let Some((before, rest)) = text.split_once(" (os error ") else { return text.to_owned() };
+    let rest = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+    format!("{before}{}", rest.strip_prefix(')').unwrap_or(rest))
 }
 
 fn engine_line(error: &Error, engine: Option<&EngineInfo>) -> Option<String> {
@@ -151,6 +159,17 @@ help: use `COPY`
     podman: nothing at unix:///run/podman/podman.sock
 "
         );
+    }
+
+    #[test]
+    fn the_systems_words_come_without_their_number() {
+        let cause = std::io::Error::from_raw_os_error(2);
+        let error = Error::new(ErrorKind::NotFound, "cannot read `a`").with_source(cause);
+        assert_eq!(
+            render_error(&error, None, Paint::PLAIN),
+            "error: cannot read `a`\n  caused by: No such file or directory\n"
+        );
+        assert_eq!(without_number("a (os error 13): b"), "a: b");
     }
 
     #[test]

@@ -97,6 +97,26 @@ impl Settings {
         self.effective.iter()
     }
 
+    /// Returns how each engine is reached.
+    #[must_use]
+    pub fn engines(&self) -> &EngineTable {
+        &self.user.engine
+    }
+
+    pub(crate) fn engines_mut(&mut self) -> &mut EngineTable {
+        &mut self.user.engine
+    }
+
+    pub(crate) fn with_effective(
+        mut self,
+        name: &str,
+        value: &str,
+        origin: impl Into<Origin>,
+    ) -> Self {
+        self.effective.set(name, value.into(), &origin.into());
+        self
+    }
+
     /// Returns the settings with the engine that a flag names.
     #[must_use]
     pub fn with_engine(mut self, engine: &str, origin: impl Into<Origin>) -> Self {

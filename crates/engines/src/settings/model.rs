@@ -26,6 +26,12 @@ pub struct EngineTable {
     pub r#use: Option<String>,
     /// The engines that `auto` may choose, best first. Default: `["docker", "podman"]`.
     pub prefer: Option<Vec<String>>,
+    /// How Docker is reached.
+    #[cfg(feature = "docker")]
+    pub docker: boxwright_engine_docker::DockerConfig,
+    /// How Podman is reached.
+    #[cfg(feature = "podman")]
+    pub podman: boxwright_engine_podman::PodmanConfig,
 }
 
 /// The `[build]` table of both files.
