@@ -5,6 +5,9 @@ use std::fmt;
 /// How many problems of one file are kept. A file of ten million mistakes has the same cause for most of them.
 const LIMIT: usize = 100;
 
+/// How many characters a message has at most.
+const MESSAGE: usize = 400;
+
 /// How many characters of a line are shown around a problem.
 const SHOWN: usize = 160;
 
@@ -58,7 +61,13 @@ impl Diagnostic {
     /// Makes an error at `span`.
     #[must_use]
     pub fn error(span: Span, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, message: message.into(), span, remedy: None }
+        let mut message = message.into();
+        if let Some((end, _)) = message.char_indices().nth(MESSAGE) {
+            // A name in the file can be as long as the file.
+            message.truncate(end);
+            message.push('…');
+        }
+        Self { severity: Severity::Error, message, span, remedy: None }
     }
 
     /// Makes a warning at `span`.
@@ -161,43 +170,59 @@ fn printable(text: &str) -> String {
     text.trim_start_matches('\u{feff}').chars().map(replace).collect()
 }
 
-/// Collects problems, up to a limit.
+/// Collects problems, up to a limit for each severity.
 #[derive(Debug, Default)]
 pub(crate) struct Sink {
-    found: Vec<Diagnostic>,
-    left_out: usize,
-    last: Span,
+    errors: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
+    more: Option<Diagnostic>,
 }
 
 impl Sink {
     /// Takes a problem.
     pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
-        self.last = diagnostic.span;
-        if self.found.len() < LIMIT {
-            self.found.push(diagnostic);
+        let kept = match diagnostic.severity {
+            Severity::Error => &mut self.errors,
+            Severity::Warning => &mut self.warnings,
+        };
+        if kept.len() < LIMIT {
+            kept.push(diagnostic);
         } else {
-            self.left_out += 1;
+            self.cut(diagnostic.span);
         }
     }
 
-    /// Whether further problems are only counted.
-    pub(crate) fn is_full(&self) -> bool {
-        self.found.len() >= LIMIT
+    /// Says that there are more problems than those taken.
+    pub(crate) fn cut(&mut self, span: Span) {
+        let message = format!("there are more problems than these {LIMIT}");
+        self.more = Some(match self.is_full() {
+            true => Diagnostic::error(span, message),
+            false => Diagnostic::warning(span, message),
+        });
     }
 
     /// Whether an error was taken.
     pub(crate) fn has_errors(&self) -> bool {
-        self.left_out > 0 || self.found.iter().any(|it| it.severity == Severity::Error)
+        !self.errors.is_empty()
+    }
+
+    /// Whether there are so many errors that no more are shown, and no more need to be found.
+    pub(crate) fn is_full(&self) -> bool {
+        self.errors.len() >= LIMIT
+    }
+
+    /// Whether no more warnings are shown.
+    pub(crate) fn is_full_of_warnings(&self) -> bool {
+        self.warnings.len() >= LIMIT
     }
 
     /// Returns what was found, in the order of the file.
-    pub(crate) fn into_vec(mut self) -> Vec<Diagnostic> {
-        self.found.sort_by_key(|it| it.span.start);
-        if self.left_out > 0 {
-            let message = format!("{} more problems are not shown", self.left_out);
-            self.found.push(Diagnostic::error(self.last, message));
-        }
-        self.found
+    pub(crate) fn into_vec(self) -> Vec<Diagnostic> {
+        let mut all = self.errors;
+        all.extend(self.warnings);
+        all.sort_by_key(|it| it.span.start);
+        all.extend(self.more);
+        all
     }
 }
 
@@ -239,11 +264,15 @@ mod tests {
 
     #[test]
     fn only_so_many_problems_are_kept() {
+        let at = |at| Span { start: at, end: at };
         let mut sink = Sink::default();
-        (0..150).for_each(|at| sink.push(Diagnostic::warning(Span { start: at, end: at }, "x")));
+        (0..150).for_each(|it| sink.push(Diagnostic::warning(at(it), "x")));
+        assert!(sink.is_full_of_warnings() && !sink.has_errors() && !sink.is_full());
+        sink.push(Diagnostic::error(at(7), "y"));
         assert!(sink.has_errors());
         let all = sink.into_vec();
-        assert_eq!(all.len(), LIMIT + 1);
-        assert_eq!(all[LIMIT].message, "50 more problems are not shown");
+        assert_eq!(all.len(), LIMIT + 2);
+        assert_eq!(all[LIMIT + 1].message, "there are more problems than these 100");
+        assert_eq!(all[LIMIT + 1].severity, Severity::Warning);
     }
 }

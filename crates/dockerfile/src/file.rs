@@ -1,9 +1,10 @@
 //! A Dockerfile as stages of instructions.
 
-use crate::diagnostic::{Diagnostic, Sink, Span};
+use crate::diagnostic::{Diagnostic, Severity, Sink, Span};
 use crate::fragment::Word;
 use crate::instruction::{Action, Argument, From, Instruction, read};
-use crate::parser;
+use crate::nearest;
+use crate::parser::{self, INSTRUCTIONS};
 
 /// A file that could be read.
 #[derive(Clone, Debug)]
@@ -38,8 +39,20 @@ impl Dockerfile {
     ///
     /// Every problem of the file, in the order of the file.
     pub fn parse(text: &str) -> Result<Self, Vec<Diagnostic>> {
-        let tree = parser::parse(text);
         let mut sink = Sink::default();
+        let file = Self::read(text, &mut sink);
+        match file.filter(|_| !sink.has_errors()) {
+            Some(file) => Ok(Self { warnings: sink.into_vec(), ..file }),
+            None => Err(sink.into_vec()),
+        }
+    }
+
+    /// Reads `text` as far as it can be read. What is wrong goes to `sink`. There is no file if what is broken changes the
+    /// meaning of what is not: a stage, or a variable.
+    pub(crate) fn read(text: &str, sink: &mut Sink) -> Option<Self> {
+        let tree = parser::parse(text);
+        let broken = tree.diagnostics.iter().filter(|it| it.severity == Severity::Error);
+        let mut is_whole = !broken.map(|it| line_at(text, it.span)).any(is_context);
         tree.diagnostics.into_iter().for_each(|problem| sink.push(problem));
         let mut file = Self {
             escape: tree.escape,
@@ -48,31 +61,26 @@ impl Dockerfile {
             warnings: Vec::new(),
         };
         let mut orphan = None;
-        let mut broken_from = false;
         for statement in &tree.statements {
-            let is_from = statement.name() == "FROM";
-            match read(statement, &mut sink) {
+            if sink.is_full() {
+                sink.cut(statement.span);
+                return None;
+            }
+            match read(statement, sink) {
                 Some(instruction) => file.add(instruction, &mut orphan),
-                None => broken_from |= is_from,
+                None => is_whole &= !is_context(&statement.text),
             }
         }
-        // Without a stage that could be read, what follows belongs to the one that could not.
-        if let Some(span) = orphan.filter(|_| !broken_from) {
+        if let Some(span) = orphan.filter(|_| is_whole) {
             let problem = Diagnostic::error(span, "the instruction comes before the first `FROM`");
             sink.push(problem.with_remedy("begin with `FROM`; only `ARG` may come before it"));
         } else if file.stages.is_empty() && !sink.has_errors() {
             let end = Span { start: text.len(), end: text.len() };
-            sink.push(
-                Diagnostic::error(end, "there is no `FROM`")
-                    .with_remedy("add a line such as `FROM scratch`"),
-            );
+            let problem = Diagnostic::error(end, "there is no `FROM`");
+            sink.push(problem.with_remedy("add a line such as `FROM scratch`"));
         }
-        file.warn_about_names(&mut sink);
-        if sink.has_errors() {
-            return Err(sink.into_vec());
-        }
-        file.warnings = sink.into_vec();
-        Ok(file)
+        file.warn_about_names(sink);
+        Some(file).filter(|file| is_whole && !file.stages.is_empty())
     }
 
     fn add(&mut self, instruction: Instruction, orphan: &mut Option<Span>) {
@@ -110,6 +118,20 @@ impl Dockerfile {
             }
         }
     }
+}
+
+/// The line that a problem is in.
+fn line_at(text: &str, span: Span) -> &str {
+    let start = text[..span.start].rfind('\n').map_or(0, |at| at + 1);
+    text[start..].lines().next().unwrap_or_default()
+}
+
+/// Whether an instruction that is broken changes what others mean. One that is not known is taken for the nearest.
+fn is_context(line: &str) -> bool {
+    let name = line.split_whitespace().next().unwrap_or_default().to_uppercase();
+    let known = INSTRUCTIONS.iter().find(|it| **it == name).copied();
+    let known = known.or_else(|| nearest::nearest(&name, &INSTRUCTIONS));
+    matches!(known, None | Some("FROM" | "ARG" | "ENV"))
 }
 
 fn warning(name: &Word, what: &str, remedy: &str) -> Diagnostic {

@@ -177,6 +177,28 @@ impl GitAddress {
     }
 }
 
+/// Takes user names and passwords out of the addresses in a text, for all that people and registries get to see.
+#[must_use]
+pub fn without_credentials(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        out.push_str(before);
+        let is_end = |c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#' | '"' | '\'' | ',');
+        let authority = &after[..after.find(is_end).unwrap_or(after.len())];
+        rest = after;
+        if let Some((user, host)) = authority.rsplit_once('@') {
+            // Whom to log in as over ssh is no secret.
+            if user.contains(':') || !before.ends_with("ssh://") {
+                out.push_str("***@");
+                rest = &after[authority.len() - host.len()..];
+            }
+        }
+    }
+    out + rest
+}
+
 /// Splits off a scheme, which is a word before `://`.
 fn scheme(text: &str) -> Option<(String, &str)> {
     let (scheme, rest) = text.split_once("://")?;
@@ -296,6 +318,18 @@ mod tests {
         ] {
             let refused = GitAddress::parse(text).is_none_or(|it| it.is_err());
             assert!(refused, "{text}");
+        }
+    }
+
+    #[test]
+    fn credentials_are_taken_out_of_addresses_threat_36() {
+        for (text, expected) in [
+            ("ADD https://me:secret@e.com/a /b", "ADD https://***@e.com/a /b"),
+            ("https://token@e.com", "https://***@e.com"),
+            ("ssh://git@e.com/a ssh://git:p@e.com/a", "ssh://git@e.com/a ssh://***@e.com/a"),
+            ("https://e.com/a@b http://[::1]/", "https://e.com/a@b http://[::1]/"),
+        ] {
+            assert_eq!(without_credentials(text), expected);
         }
     }
 

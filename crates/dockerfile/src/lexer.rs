@@ -4,6 +4,9 @@ use crate::diagnostic::{Diagnostic, Sink, Span};
 use crate::directive::{self, Key};
 use crate::line::{Line, MAX_LINE, lines};
 
+/// The longest instruction, in bytes. No process can be given a longer one.
+const MAX_INSTRUCTION: usize = 1 << 20;
+
 /// An instruction as one line of text, with its way back into the file.
 #[derive(Debug, Default)]
 pub(crate) struct Logical {
@@ -11,23 +14,24 @@ pub(crate) struct Logical {
     pub(crate) text: String,
     /// From the first to the last line of it.
     pub(crate) span: Span,
-    /// Where pieces of `text` come from: offset there, offset in the file.
-    pieces: Vec<(usize, usize)>,
+    /// Where pieces of `text` come from: offset there, offset in the file. There can be one for every few bytes.
+    pieces: Vec<(u32, u32)>,
 }
 
 impl Logical {
     fn push(&mut self, text: &str, source: usize) {
         if !text.is_empty() {
-            self.pieces.push((self.text.len(), source));
+            let place = |offset| u32::try_from(offset).unwrap_or(u32::MAX);
+            self.pieces.push((place(self.text.len()), place(source)));
             self.text.push_str(text);
         }
     }
 
     fn source(&self, at: usize) -> usize {
-        let piece = self.pieces.partition_point(|(start, _)| *start <= at).checked_sub(1);
+        let piece = self.pieces.partition_point(|(start, _)| *start as usize <= at).checked_sub(1);
         piece.map_or(self.span.start, |piece| {
             let (start, source) = self.pieces[piece];
-            source + (at - start)
+            source as usize + (at - start as usize)
         })
     }
 
@@ -95,7 +99,7 @@ impl<'a> Lexer<'a> {
     }
 
     fn continuation(&mut self, logical: &mut Logical, sink: &mut Sink) {
-        let mut warned = false;
+        let (mut warned, mut too_long) = (false, false);
         while let Some(line) = self.next_line(sink) {
             let content = line.content();
             let range = line.content_range();
@@ -116,6 +120,16 @@ impl<'a> Lexer<'a> {
             let (text, continues) = self.without_continuation(content);
             logical.push(text, line.start);
             logical.span.end = range.end;
+            if logical.text.len() > MAX_INSTRUCTION && !too_long {
+                too_long = true;
+                let message = format!("the instruction is longer than {MAX_INSTRUCTION} bytes");
+                let remedy = "move what is long into a file, and `COPY` that";
+                sink.push(Diagnostic::error(logical.span, message).with_remedy(remedy));
+            }
+            if too_long {
+                logical.text.truncate(0);
+                logical.pieces.clear();
+            }
             if !continues {
                 return;
             }

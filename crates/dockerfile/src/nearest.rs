@@ -3,7 +3,8 @@
 /// Returns the name of `known` that `name` is most probably a slip for.
 pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     // Comparing takes time by both lengths, and a name of a page is nobody's slip for one of a word.
-    if name.len() > 64 {
+    // One letter is a slip for any other.
+    if name.len() > 64 || name.chars().count() < 2 {
         return None;
     }
     boxwright_core::nearest(name, known).or_else(|| {

@@ -27,6 +27,15 @@ pub const INSTRUCTIONS: [&str; 18] = [
     "WORKDIR",
 ];
 
+/// The largest file, in bytes. BuildKit takes no larger one over its connection.
+const MAX_FILE: usize = 16 << 20;
+
+/// How many instructions a file may have. An image has room for a few hundred.
+const MAX_STATEMENTS: usize = 20_000;
+
+/// How many words the instructions of a file may have, so that memory stays in proportion.
+const MAX_WORDS: usize = 200_000;
+
 /// A file as statements.
 #[derive(Clone, Debug)]
 pub struct Tree {
@@ -92,17 +101,37 @@ pub struct Pair {
 pub fn parse(text: &str) -> Tree {
     let (mut lexer, mut sink) = (Lexer::new(text), Sink::default());
     let mut statements = Vec::new();
-    let mut any = false;
+    let (mut any, mut words) = (false, 0);
+    if text.len() > MAX_FILE {
+        let problem = too_large(Span::default(), &format!("is larger than {MAX_FILE} bytes"));
+        return Tree { statements, escape: lexer.escape, diagnostics: vec![problem] };
+    }
     while let Some(line) = lexer.instruction(&mut sink) {
         any = true;
+        if statements.len() == MAX_STATEMENTS {
+            sink.push(too_large(
+                line.span,
+                &format!("has more than {MAX_STATEMENTS} instructions"),
+            ));
+            break;
+        }
         match statement(Fragment::new(&line), lexer.escape, Nesting::Allowed) {
             Ok(mut statement) => {
                 if statement.takes_documents() {
                     read_documents(&mut statement, &mut lexer, &mut sink);
                 }
+                words += statement.flags.len() + statement.arguments.len();
+                if words > MAX_WORDS {
+                    sink.push(too_large(line.span, &format!("has more than {MAX_WORDS} words")));
+                    break;
+                }
                 statements.push(statement);
             }
             Err(problem) => sink.push(problem),
+        }
+        if sink.is_full() {
+            sink.cut(line.span);
+            break;
         }
     }
     if !any {
@@ -110,6 +139,24 @@ pub fn parse(text: &str) -> Tree {
         sink.push(problem.with_remedy("begin with `FROM`"));
     }
     Tree { statements, escape: lexer.escape, diagnostics: sink.into_vec() }
+}
+
+fn too_large(span: Span, how: &str) -> Diagnostic {
+    Diagnostic::error(span, format!("the Dockerfile {how}"))
+        .with_remedy("build a part of it as an image of its own, and begin with that")
+}
+
+impl Arguments {
+    /// How many words there are.
+    fn len(&self) -> usize {
+        match self {
+            Self::None | Self::Unknown | Self::Text(_) => 1,
+            Self::List(words) | Self::Json(words) => words.len(),
+            Self::Pairs(pairs) => 2 * pairs.len(),
+            Self::Healthcheck(_, command) => command.len(),
+            Self::Statement(inner) => inner.flags.len() + inner.arguments.len(),
+        }
+    }
 }
 
 impl Statement {

@@ -149,6 +149,8 @@ pub struct Expansion {
     pub matched: BTreeSet<String>,
     /// The variables that were asked for and not set.
     pub unmatched: BTreeSet<String>,
+    /// Those of them that nothing stands in for, as it does in `${x:-y}`.
+    pub missing: BTreeSet<String>,
 }
 
 /// Why a word cannot be expanded.
@@ -253,6 +255,7 @@ mod tests {
         let found = found.expect("it is right");
         assert_eq!(found.matched.into_iter().collect::<Vec<_>>(), ["a"]);
         assert_eq!(found.unmatched.into_iter().collect::<Vec<_>>(), ["b", "c"]);
+        assert_eq!(found.missing.into_iter().collect::<Vec<_>>(), ["c"]);
     }
 
     #[test]

@@ -13,9 +13,10 @@ pub(crate) struct Pattern {
 }
 
 impl Pattern {
-    /// What compiling a pattern counts for among what may be written.
-    pub(crate) fn cost(pattern: &str) -> usize {
-        512 + 64 * pattern.len()
+    /// What compiling a pattern and matching it counts for among what may be written. Matching takes no more steps than
+    /// both lengths multiplied.
+    pub(crate) fn cost(pattern: &str, value: &str) -> usize {
+        (512 + 64 * pattern.len()).saturating_add(pattern.len().saturating_mul(value.len()) / 2)
     }
 
     pub(crate) fn prefix(pattern: &str, greedy: bool) -> Result<Self> {

@@ -220,7 +220,7 @@ impl<'a> Machine<'a> {
     /// `${x-y}`, `${x+y}`, `${x?y}` and the same with a colon.
     fn default(&mut self, name: &str, operator: char, empty: Empty) -> Result<String> {
         let word = self.rest('}', name, false)?;
-        let value = self.value(name);
+        let value = self.look_up(name);
         if value.is_none() && self.rules.unset == Unset::Keep {
             let colon = if empty == Empty::IsUnset { ":" } else { "" };
             return Ok(format!("${{{name}{colon}{operator}{word}}}"));
@@ -250,7 +250,7 @@ impl<'a> Machine<'a> {
             Some(pattern) => (pattern, true),
             None => (word.as_str(), false),
         };
-        self.rules.spend(Pattern::cost(pattern))?;
+        self.rules.spend(Pattern::cost(pattern, value))?;
         if operator == '#' {
             Pattern::prefix(pattern, greedy).map(|it| it.without_prefix(value).to_owned())
         } else {
@@ -266,7 +266,7 @@ impl<'a> Machine<'a> {
         let Some(value) = self.value(name) else {
             return Ok(self.unset(|| format!("${{{name}/{pattern}/{replacement}}}")));
         };
-        self.rules.spend(Pattern::cost(&pattern))?;
+        self.rules.spend(Pattern::cost(&pattern, value))?;
         let pattern = Pattern::anywhere(&pattern)?;
         let room = |size: usize| self.rules.spend(size);
         if all {
@@ -311,6 +311,14 @@ impl<'a> Machine<'a> {
     }
 
     fn value(&mut self, name: &str) -> Option<&'a str> {
+        let value = self.look_up(name);
+        if value.is_none() && !self.found.missing.contains(name) {
+            self.found.missing.insert(name.to_owned());
+        }
+        value
+    }
+
+    fn look_up(&mut self, name: &str) -> Option<&'a str> {
         let value = self.variables.value(name);
         let asked =
             if value.is_some() { &mut self.found.matched } else { &mut self.found.unmatched };

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::diagnostic::{Diagnostic, Sink, Span};
 use crate::expand::{ExpandError, Expander, Expansion, Quotes};
 use crate::fragment::Word;
+use crate::git::without_credentials;
 use crate::instruction::{Action as Written, Argument, Command, Healthcheck, Instruction};
 use crate::nearest;
 use crate::parser::Pair;
@@ -82,17 +83,17 @@ pub(super) struct Evaluator<'a> {
 }
 
 impl<'a> Evaluator<'a> {
+    /// # Errors
+    ///
+    /// All stages together inherit too much.
     pub(super) fn new(
         around: Surroundings<'a>,
         base: &Base,
         knowledge: Knowledge,
         from: Span,
-    ) -> Self {
-        let mut sink = Sink::default();
-        if let Err(error) = around.expander.spend(base.size()) {
-            sink.push(problem(from, error));
-        }
-        Self {
+    ) -> Result<Self, Diagnostic> {
+        around.expander.spend(base.size()).map_err(|error| problem(from, error))?;
+        Ok(Self {
             around,
             documents: Expander::new('\\').with_quotes(Quotes::Ignore),
             knowledge,
@@ -103,8 +104,8 @@ impl<'a> Evaluator<'a> {
             has_cmd: false,
             from,
             triggered: false,
-            sink,
-        }
+            sink: Sink::default(),
+        })
     }
 
     /// Evaluates all of a stage.
@@ -121,9 +122,13 @@ impl<'a> Evaluator<'a> {
         for planned in instructions {
             let Instruction { action, text, span } = &planned.instruction;
             self.triggered = planned.triggered;
+            if self.sink.is_full() {
+                break;
+            }
             if let Some(action) = self.action(action, &planned.sources, *span) {
                 let span = self.place(*span);
-                steps.push(Step { action, text: text.clone(), span, triggered: planned.triggered });
+                let text = without_credentials(text);
+                steps.push(Step { action, text, span, triggered: planned.triggered });
             }
         }
         if self.sink.has_errors() {
@@ -258,16 +263,16 @@ impl<'a> Evaluator<'a> {
                 if self.knowledge == Knowledge::Partial && !found.unmatched.is_empty() {
                     return None;
                 }
-                for name in found.unmatched.iter().filter(|name| !self.scope.is_declared(name)) {
+                for name in found.missing.iter().filter(|name| !self.scope.is_declared(name)) {
                     let warning = Diagnostic::warning(
                         self.place(span),
                         format!("the variable `{name}` is not set"),
                     );
                     // Looking for a near name takes time, and nobody reads the thousandth answer.
-                    let known: Vec<&str> = if self.sink.is_full() {
+                    let known: Vec<&str> = if self.sink.is_full_of_warnings() {
                         Vec::new()
                     } else {
-                        self.scope.names().take(1000).collect()
+                        self.scope.names().take(200).collect()
                     };
                     self.sink.push(match nearest::nearest(name, &known) {
                         Some(near) => warning.with_remedy(format!("use `{near}`")),
@@ -327,12 +332,21 @@ impl<'a> Evaluator<'a> {
 
     fn ports(&mut self, words: &[Word]) -> Option<Vec<String>> {
         let mut all = Vec::new();
+        let mut complete = true;
         for word in words {
             let found = self.around.expander.expand(&word.text, &self.scope);
-            for text in self.expansion(found, word.span)?.words {
+            let Some(found) = self.expansion(found, word.span) else {
+                complete = false;
+                continue;
+            };
+            for text in found.words {
                 let remedy = "write `80`, `53/udp` or `8000-8010`";
-                let (first, last, protocol) =
-                    self.checked(word.span, check::ports(&text), remedy)?;
+                let Some((first, last, protocol)) =
+                    self.checked(word.span, check::ports(&text), remedy)
+                else {
+                    complete = false;
+                    continue;
+                };
                 if let Err(error) = self.around.expander.spend(16 * usize::from(last - first)) {
                     self.sink.push(problem(self.place(word.span), error));
                     return None;
@@ -340,7 +354,7 @@ impl<'a> Evaluator<'a> {
                 all.extend((first..=last).map(|port| format!("{port}/{protocol}")));
             }
         }
-        Some(all)
+        complete.then_some(all)
     }
 
     /// A command as a process: the shell form is given to the shell.

@@ -2,7 +2,7 @@
 
 use crate::diagnostic::Span;
 use crate::fragment::Word;
-use crate::git::GitAddress;
+use crate::git::{GitAddress, without_credentials};
 use crate::heredoc::Opener;
 use crate::instruction::{Command, Copy, Kind, Mount, MountKind, Run, evaluate_mount};
 use crate::path;
@@ -126,43 +126,52 @@ impl Evaluator<'_> {
         let owner = self.option(copy.chown.as_ref());
         let chmod = self.option(copy.chmod.as_ref());
         let checksum = self.option(copy.checksum.as_ref());
-        let sources: Vec<Option<CopyItem>> = copy
+        let sources: Vec<Option<(String, CopyItem)>> = copy
             .sources
             .iter()
             .map(|word| {
                 let text = self.word(word)?;
-                self.item(copy, word, &text)
+                self.item(copy, word, &text).map(|item| (text, item))
             })
             .collect();
         let destination = self.word(&copy.destination);
-        let documents: Vec<Option<CopyItem>> = copy
+        let documents: Vec<Option<(String, CopyItem)>> = copy
             .documents
             .iter()
             .map(|document| {
                 let text = document.text();
                 let content =
                     if document.expand { self.document(&text, document.span)? } else { text };
-                Some(CopyItem::Inline { name: document.name.clone(), content })
+                let name = document.name.clone();
+                Some((format!("<<{name}"), CopyItem::Inline { name, content }))
             })
             .collect();
-        let items: Vec<CopyItem> = sources.into_iter().chain(documents).collect::<Option<_>>()?;
-        let (owner, chmod, checksum) = (owner?, chmod?, checksum?);
-        if let Some(owner) = &owner {
-            self.checked(span, check::user(owner), "use a name or an id")?;
-        }
-        let mode = match &chmod {
-            None => None,
+        let place = |word: &Option<Word>| word.as_ref().map_or(span, |word| word.span);
+        let owner = owner.and_then(|owner| match &owner {
+            Some(text) => {
+                let remedy = "use a name or an id";
+                self.checked(place(&copy.chown), check::user(text), remedy).map(|()| owner)
+            }
+            None => Some(None),
+        });
+        let mode = chmod.as_ref().and_then(|chmod| match chmod {
             Some(text) => {
                 let remedy = "write it in octal, such as `0755`, or as changes, such as `u+x,go-w`";
-                let bits = self.checked(span, check::mode(text), remedy)?;
-                Some(bits.map_or_else(|| Mode::Changes(text.clone()), Mode::Bits))
+                let bits = self.checked(place(&copy.chmod), check::mode(text), remedy)?;
+                Some(Some(bits.map_or_else(|| Mode::Changes(text.clone()), Mode::Bits)))
             }
-        };
+            None => Some(None),
+        });
+        let items: Vec<(String, CopyItem)> =
+            sources.into_iter().chain(documents).collect::<Option<_>>()?;
+        let (written, items): (Vec<String>, Vec<CopyItem>) = items.into_iter().unzip();
+        let checksum = checksum?;
         if let Some(checksum) = &checksum {
-            self.check_checksum(copy, &items, checksum, span)?;
+            self.check_checksum(copy, &items, checksum, place(&copy.checksum))?;
         }
-        let destination = destination?;
-        let created_by = created_by(copy, owner.as_deref(), chmod.as_deref(), &items, &destination);
+        let (owner, chmod, mode, destination) = (owner?, chmod?, mode?, destination?);
+        let created_by =
+            created_by(copy, owner.as_deref(), chmod.as_deref(), &written, &destination);
         Some(CopyStep {
             kind: copy.kind,
             source,
@@ -263,7 +272,7 @@ fn created_by(
     copy: &Copy,
     owner: Option<&str>,
     chmod: Option<&str>,
-    items: &[CopyItem],
+    sources: &[String],
     destination: &str,
 ) -> String {
     let mut words = vec![if copy.kind == Kind::Add { "ADD" } else { "COPY" }.to_owned()];
@@ -272,15 +281,7 @@ fn created_by(
     }
     words.extend(owner.map(|owner| format!("--chown={owner}")));
     words.extend(chmod.map(|chmod| format!("--chmod={chmod}")));
-    words.extend(items.iter().map(|item| match item {
-        CopyItem::Path { path, below: Some(below) } => {
-            format!("{}/./{below}", path.trim_end_matches('/'))
-        }
-        CopyItem::Path { path, below: None } => path.clone(),
-        CopyItem::Url { address, .. } => address.clone(),
-        CopyItem::Git(address) => address.short(),
-        CopyItem::Inline { name, .. } => format!("<<{name}"),
-    }));
+    words.extend(sources.iter().map(|source| without_credentials(source)));
     words.push(destination.to_owned());
     words.join(" ")
 }

@@ -1,8 +1,8 @@
 //! Finds the stages, what each takes files from, and which of them the target needs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use boxwright_core::{ImageRef, Platform};
+use boxwright_core::Platform;
 
 use crate::diagnostic::{Diagnostic, Severity, Sink, Span};
 use crate::expand::{Expander, Expansion};
@@ -12,6 +12,8 @@ use crate::instruction::{Action, Instruction, read};
 use crate::{nearest, parser};
 
 use super::evaluate::Planned;
+use super::globals::{expanded, globals};
+use super::names::{Names, Wrong, source};
 use super::step::{Source, Stage, StageId};
 use super::{Options, Plan, PlannedStage};
 
@@ -37,6 +39,10 @@ pub(super) fn build(
         warnings: Vec::new(),
     };
     for (number, text) in file.stages.iter().enumerate() {
+        if sink.is_full() {
+            sink.cut(text.span);
+            return None;
+        }
         let stage = stage(StageId(number), text, &plan, &names, &expander, sink);
         plan.stages.push(stage);
         let replaced =
@@ -80,59 +86,6 @@ pub(super) fn add_triggers(
     if sink.has_errors() { Err(sink.into_vec()) } else { Ok(()) }
 }
 
-/// The values of `ARG` before the first `FROM`, and the arguments that are always there.
-fn globals(
-    file: &Dockerfile,
-    options: &Options,
-    expander: &Expander,
-    sink: &mut Sink,
-) -> BTreeMap<String, String> {
-    let last =
-        file.stages.last().and_then(|stage| stage.from.name.as_ref()).map(|name| name.text.clone());
-    let target = options.target.clone().or(last).unwrap_or_else(|| "default".to_owned());
-    let mut globals = BTreeMap::from([("TARGETSTAGE".to_owned(), target)]);
-    for (prefix, platform) in [("BUILD", &options.build_platform), ("TARGET", &options.platform)] {
-        let variant = platform.variant().unwrap_or_default().to_owned();
-        globals.insert(format!("{prefix}PLATFORM"), platform.to_string());
-        globals.insert(format!("{prefix}OS"), platform.os().to_owned());
-        globals.insert(format!("{prefix}OSVERSION"), String::new());
-        globals.insert(format!("{prefix}ARCH"), platform.architecture().to_owned());
-        globals.insert(format!("{prefix}VARIANT"), variant);
-    }
-    for (name, value) in &mut globals {
-        if let Some(given) = options.build_args.get(name) {
-            value.clone_from(given);
-        }
-    }
-    for argument in &file.arguments {
-        let value = match (options.build_args.get(&argument.name.text), &argument.default) {
-            (Some(given), _) => Some(given.clone()),
-            (None, Some(default)) => expanded(default, expander, &globals, sink).map(|it| it.text),
-            (None, None) => None,
-        };
-        globals.extend(value.map(|value| (argument.name.text.clone(), value)));
-    }
-    globals
-}
-
-fn expanded(
-    word: &Word,
-    expander: &Expander,
-    globals: &BTreeMap<String, String>,
-    sink: &mut Sink,
-) -> Option<Expansion> {
-    let error = match expander.expand(&word.text, globals) {
-        Ok(found) => return Some(found),
-        Err(error) => error,
-    };
-    let problem = Diagnostic::error(word.span, error.message);
-    sink.push(match error.remedy {
-        Some(remedy) => problem.with_remedy(remedy),
-        None => problem,
-    });
-    None
-}
-
 fn target(file: &Dockerfile, options: &Options, sink: &mut Sink) -> Option<StageId> {
     let wanted = options.target.as_deref().filter(|target| !target.is_empty())?;
     let names =
@@ -150,67 +103,6 @@ fn target(file: &Dockerfile, options: &Options, sink: &mut Sink) -> Option<Stage
         nearest::remedy(wanted, &named)
     }));
     None
-}
-
-/// What names mean.
-struct Names {
-    /// For each name, the stages that have it, in order.
-    stages: BTreeMap<String, Vec<StageId>>,
-    count: usize,
-    contexts: BTreeMap<String, ImageRefKey>,
-}
-
-/// A context's name as an image, where it can be one.
-type ImageRefKey = Option<ImageRef>;
-
-impl Names {
-    fn new(file: &Dockerfile, options: &Options) -> Self {
-        let named =
-            file.stages.iter().map(|stage| stage.from.name.as_ref().map(|it| it.text.as_str()));
-        Self::of(named, options)
-    }
-
-    fn of_plan(plan: &Plan) -> Self {
-        Self::of(plan.stages.iter().map(|it| it.stage.name.as_deref()), &plan.options)
-    }
-
-    fn of<'a>(named: impl Iterator<Item = Option<&'a str>>, options: &Options) -> Self {
-        let mut names = Self { stages: BTreeMap::new(), count: 0, contexts: BTreeMap::new() };
-        for (number, name) in named.enumerate() {
-            names.count += 1;
-            if let Some(name) = name {
-                names.stages.entry(name.to_owned()).or_default().push(StageId(number));
-            }
-        }
-        names.contexts =
-            options.contexts.iter().map(|name| (name.clone(), name.parse().ok())).collect();
-        names
-    }
-
-    /// What `FROM` means by a name: the stage above that has it, else an image.
-    fn base(&self, name: &str, current: StageId) -> Result<Source, String> {
-        let stages = self.stages.get(&name.to_lowercase()).map(Vec::as_slice).unwrap_or_default();
-        match stages.iter().rfind(|stage| **stage < current) {
-            Some(stage) => Ok(Source::Stage(*stage)),
-            None => self.outside(name),
-        }
-    }
-
-    fn outside(&self, name: &str) -> Result<Source, String> {
-        if name == "scratch" {
-            return Ok(Source::Scratch);
-        }
-        if self.contexts.contains_key(name) {
-            return Ok(Source::NamedContext(name.to_owned()));
-        }
-        let image: ImageRef =
-            name.parse().map_err(|error: boxwright_core::Error| error.to_string())?;
-        let context = self.contexts.iter().find(|(_, other)| other.as_ref() == Some(&image));
-        Ok(context.map_or_else(
-            || Source::Image(name.to_owned()),
-            |(name, _)| Source::NamedContext(name.clone()),
-        ))
-    }
 }
 
 fn stage(
@@ -231,7 +123,8 @@ fn stage(
             base(from.image.span, &from.image.text, &image, id, names, plan, sink)
         }
     };
-    let platform = from.platform.as_ref().and_then(|word| platform(word, plan, expander, sink));
+    let platform = from.platform.as_ref().filter(|word| !word.text.is_empty());
+    let platform = platform.and_then(|word| self::platform(word, plan, expander, sink));
     let sources = vec![base.clone()];
     let stage =
         Stage { id, name, base, platform, text: text.text.clone(), span: text.span, sources };
@@ -247,9 +140,12 @@ fn base(
     plan: &Plan,
     sink: &mut Sink,
 ) -> Source {
-    let unset = image.unmatched.first();
+    let unset = image.missing.first();
+    let full = sink.is_full_of_warnings();
     let declare = |name: &String| {
-        let known: Vec<&str> = plan.globals.keys().map(String::as_str).take(1000).collect();
+        // Looking for a near name takes time, and nobody reads the thousandth answer.
+        let limit = if full { 0 } else { 200 };
+        let known: Vec<&str> = plan.globals.keys().map(String::as_str).take(limit).collect();
         match nearest::nearest(name, &known) {
             Some(near) => format!("use `{near}`"),
             None => format!("declare it before the first `FROM`, with a default: ARG {name}=VALUE"),
@@ -403,53 +299,6 @@ fn wanted(action: &Action) -> Vec<Wanted> {
             wanted.collect()
         }
         _ => Vec::new(),
-    }
-}
-
-/// What is wrong with a source.
-enum Wrong {
-    Always(String, String),
-    IfNeeded(String, String),
-}
-
-/// What `--from` means by a name: a stage of the whole file, by number or name, else an image.
-fn source(
-    name: &str,
-    number: Option<i64>,
-    current: StageId,
-    names: &Names,
-) -> Result<Source, Wrong> {
-    let stage = match number {
-        Some(number) => match usize::try_from(number).ok().filter(|number| *number < names.count) {
-            Some(number) => Some(StageId(number)),
-            None => {
-                let message = format!("there is no stage {number}");
-                return Err(Wrong::Always(
-                    message,
-                    format!("write a number below {}, or a name", current.0),
-                ));
-            }
-        },
-        None => names.stages.get(&name.to_lowercase()).and_then(|all| all.last()).copied(),
-    };
-    match stage {
-        Some(stage) if stage < current => Ok(Source::Stage(stage)),
-        Some(stage) if stage == current => {
-            let message = format!("the stage takes files from itself, as `{name}`");
-            Err(Wrong::Always(message, "split it into two stages".to_owned()))
-        }
-        Some(_) => {
-            let message = format!("the stage `{name}` comes after this one");
-            Err(Wrong::IfNeeded(message, format!("move the stage `{name}` above this one")))
-        }
-        None => names.outside(name).map_err(|message| {
-            let named: Vec<&str> = names.stages.keys().map(String::as_str).take(1000).collect();
-            let remedy = match nearest::nearest(name, &named) {
-                Some(near) => format!("use `{near}`"),
-                None => "write the name of a stage above, or an image".to_owned(),
-            };
-            Wrong::IfNeeded(message, remedy)
-        }),
     }
 }
 

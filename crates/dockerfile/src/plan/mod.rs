@@ -7,8 +7,10 @@
 mod check;
 mod evaluate;
 mod files;
+mod globals;
 mod graph;
 mod history;
+mod names;
 mod scope;
 mod step;
 
@@ -16,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use boxwright_core::{Feature, Platform};
 
-use crate::diagnostic::{Diagnostic, Sink};
+use crate::diagnostic::{Diagnostic, Severity, Sink};
 use crate::expand::Expander;
 use crate::features;
 use crate::file::Dockerfile;
@@ -103,22 +105,29 @@ impl Plan {
     ///
     /// Every problem of the file that does not depend on a base image, in the order of the file, warnings among them.
     pub fn new(text: &str, options: Options) -> Result<Self, Vec<Diagnostic>> {
-        let mut file = Dockerfile::parse(text)?;
-        let warnings = std::mem::take(&mut file.warnings);
         let mut sink = Sink::default();
-        warnings.into_iter().for_each(|warning| sink.push(warning));
-        let plan = graph::build(&file, options, text.len(), &mut sink);
-        let Some(mut plan) = plan.filter(|_| !sink.has_errors()) else {
-            return Err(sink.into_vec());
-        };
-        plan.features = features::of_file(&file, text);
-        let shown = plan.check(&mut sink);
-        plan.features.extend(shown);
-        if sink.has_errors() {
-            return Err(sink.into_vec());
+        let Some(file) = Dockerfile::read(text, &mut sink) else { return Err(sink.into_vec()) };
+        // What follows from something broken is not a problem of its own.
+        let mut found = Sink::default();
+        let plan = graph::build(&file, options, text.len(), &mut found);
+        let plan = plan.map(|mut plan| {
+            plan.features = features::of_file(&file, text);
+            let shown = plan.check(&mut found);
+            plan.features.extend(shown);
+            plan
+        });
+        let file_is_broken = sink.has_errors();
+        let found = found.into_vec().into_iter();
+        found
+            .filter(|it| !file_is_broken || it.severity == Severity::Error)
+            .for_each(|it| sink.push(it));
+        match plan.filter(|_| !sink.has_errors()) {
+            Some(mut plan) => {
+                plan.warnings = sink.into_vec();
+                Ok(plan)
+            }
+            None => Err(sink.into_vec()),
         }
-        plan.warnings = sink.into_vec();
-        Ok(plan)
     }
 
     /// Returns the stage to build.
@@ -144,7 +153,7 @@ impl Plan {
         &self.features
     }
 
-    /// Returns what seems wrong, but can be built.
+    /// Returns what seems wrong, but can be built. What only shows with a base is in [`Evaluated::warnings`].
     #[must_use]
     pub fn warnings(&self) -> &[Diagnostic] {
         &self.warnings
@@ -199,8 +208,9 @@ impl Plan {
     ///
     /// Every problem of the stage's instructions with this base.
     pub fn evaluate(&self, id: StageId, base: &Base) -> Result<Evaluated, Vec<Diagnostic>> {
-        let expander = self.expander();
-        self.evaluate_with(&expander, id, base, Knowledge::Complete)
+        let mut evaluated = self.evaluate_with(&self.expander(), id, base, Knowledge::Complete)?;
+        evaluated.warnings.retain(|warning| !self.warnings.contains(warning));
+        Ok(evaluated)
     }
 
     fn expander(&self) -> Expander {
@@ -223,7 +233,9 @@ impl Plan {
         };
         let around =
             Surroundings { expander, build_args: &self.options.build_args, globals: &self.globals };
-        Evaluator::new(around, base, knowledge, planned.stage.span).run(base, &planned.instructions)
+        Evaluator::new(around, base, knowledge, planned.stage.span)
+            .map_err(|problem| vec![problem])?
+            .run(base, &planned.instructions)
     }
 
     /// Evaluates what is needed as far as that goes without base images. Returns the features that show in doing so.
@@ -232,6 +244,10 @@ impl Plan {
         let mut shown = BTreeSet::new();
         let mut results: BTreeMap<StageId, (Base, Knowledge)> = BTreeMap::new();
         for stage in self.needed() {
+            if sink.is_full() {
+                sink.cut(stage.span);
+                break;
+            }
             let known = match &stage.base {
                 Source::Stage(id) => results.get(id).cloned(),
                 Source::Scratch => Some((Base::scratch(), Knowledge::Complete)),

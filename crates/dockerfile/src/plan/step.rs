@@ -32,7 +32,7 @@ pub enum Source {
 pub struct Step {
     /// What it does.
     pub action: Action,
-    /// The instruction on one line, as it is written.
+    /// The instruction on one line, as it is written, but for credentials in addresses.
     pub text: String,
     /// Where it is. A step that the base triggers is where the stage's `FROM` is.
     pub span: Span,
@@ -255,9 +255,9 @@ impl Base {
         }
     }
 
-    /// Returns how much text it holds.
+    /// Returns how much memory a copy of it takes, roughly.
     pub(super) fn size(&self) -> usize {
-        self.values.iter().map(|(name, value)| name.len() + value.len()).sum()
+        self.values.iter().map(|(name, value)| name.len() + value.len() + 100).sum()
     }
 }
 

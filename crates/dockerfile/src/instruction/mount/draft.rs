@@ -1,97 +1,11 @@
-//! `RUN --mount`: its options, and what they mean once variables have values.
+//! Reads the options of a mount in order, and checks what they come to.
 
 use boxwright_core::CacheSharing;
 
 use crate::diagnostic::{Diagnostic, Span};
-use crate::fragment::Word;
 use crate::nearest;
 
-/// One option of a mount, as it is written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MountOption {
-    /// Its name, in lower case.
-    pub key: String,
-    /// What is after the `=`, if there is one.
-    pub value: Option<String>,
-    /// All of it.
-    pub written: String,
-    /// Where it is.
-    pub span: Span,
-}
-
-/// A mount of a step. Paths are as they are written; [`crate::plan`] makes them absolute.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mount {
-    /// What is mounted.
-    pub kind: MountKind,
-    /// `target`: where it is mounted.
-    pub target: String,
-    /// Whether it can only be read.
-    pub read_only: bool,
-}
-
-/// What a mount mounts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum MountKind {
-    /// Files of a stage, an image or a context. What is written to them is lost.
-    Bind {
-        /// `from`
-        from: Option<String>,
-        /// `source`
-        source: String,
-    },
-    /// A folder that is kept from build to build.
-    Cache {
-        /// `id`
-        id: String,
-        /// `from`: what it holds at first.
-        from: Option<String>,
-        /// `source`: a folder in that.
-        source: String,
-        /// `sharing`
-        sharing: CacheSharing,
-        /// Owner and rights.
-        owner: Owner,
-    },
-    /// Memory.
-    Tmpfs {
-        /// `size` in bytes.
-        size: Option<u64>,
-    },
-    /// A secret, as a file or as a variable.
-    Secret {
-        /// `id`
-        id: String,
-        /// `env`: the variable.
-        env: Option<String>,
-        /// Whether there is a file: always, but when there is a variable and no `target`.
-        file: bool,
-        /// `required`
-        required: bool,
-        /// Owner and rights.
-        owner: Owner,
-    },
-    /// A socket of an ssh agent.
-    Ssh {
-        /// `id`
-        id: String,
-        /// `required`
-        required: bool,
-        /// Owner and rights.
-        owner: Owner,
-    },
-}
-
-/// Owner and rights of what is mounted, where they are given.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Owner {
-    /// `uid`
-    pub uid: Option<u32>,
-    /// `gid`
-    pub gid: Option<u32>,
-    /// `mode`
-    pub mode: Option<u32>,
-}
+use super::{Mount, MountKind, MountOption, Owner};
 
 const KEYS: [&str; 19] = [
     "type",
@@ -117,60 +31,8 @@ const KEYS: [&str; 19] = [
 
 const TYPES: [&str; 5] = ["bind", "cache", "tmpfs", "secret", "ssh"];
 
-/// Splits the value of a flag at its commas. As in CSV, an option with a comma is put in double quotes.
-pub(super) fn fields(word: &Word) -> Result<Vec<MountOption>, Diagnostic> {
-    let mut options = Vec::new();
-    let mut next = Some(word.text.as_str()).filter(|text| !text.is_empty());
-    while let Some(rest) = next {
-        let (written, after) = match rest.strip_prefix('"') {
-            Some(quoted) => quoted_field(quoted).ok_or_else(|| {
-                Diagnostic::error(
-                    word.span,
-                    format!("the quotes of `{rest}` are not closed before a comma"),
-                )
-                .with_remedy("put the whole option in quotes: `\"target=/a,b\"`")
-            })?,
-            None => {
-                let (field, after) = rest
-                    .split_once(',')
-                    .map_or((rest, None), |(field, after)| (field, Some(after)));
-                (field.to_owned(), after)
-            }
-        };
-        let (key, value) = match written.split_once('=') {
-            Some((key, value)) => (key, Some(value.to_owned())),
-            None => (written.as_str(), None),
-        };
-        options.push(MountOption {
-            key: key.to_lowercase(),
-            value,
-            written: written.clone(),
-            span: word.span,
-        });
-        next = after;
-    }
-    Ok(options)
-}
-
-fn quoted_field(text: &str) -> Option<(String, Option<&str>)> {
-    let mut field = String::new();
-    let mut rest = text;
-    loop {
-        let (part, after) = rest.split_once('"')?;
-        field.push_str(part);
-        match after.strip_prefix('"') {
-            Some(after) => {
-                field.push('"');
-                rest = after;
-            }
-            None if after.is_empty() => return Some((field, None)),
-            None => return Some((field, Some(after.strip_prefix(',')?))),
-        }
-    }
-}
-
 /// Reads a truth as Go does.
-pub(super) fn truth(option: &MountOption, value: &str) -> Result<bool, Diagnostic> {
+pub(in crate::instruction) fn truth(option: &MountOption, value: &str) -> Result<bool, Diagnostic> {
     match value {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
@@ -411,7 +273,9 @@ fn size(text: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fields::fields;
     use super::*;
+    use crate::fragment::Word;
 
     fn mount(text: &str) -> Result<Mount, String> {
         let word = Word { text: text.to_owned(), span: Span::default() };
