@@ -93,59 +93,60 @@ impl Upload<'_> {
     }
 
     async fn send(&self, mut opened: Opened) -> Outcome<()> {
-        let mut attempt = 1;
-        let mut is_begun_again = false;
+        let retries = self.place.endpoint.retries();
+        // Only what gets further than before counts as progress, so that this ends.
+        let (mut attempt, mut furthest) = (1, 0);
         loop {
-            let before = opened.offset;
             let failure = match self.step(&mut opened).await {
                 Ok(true) => return Ok(()),
-                Ok(false) => {
-                    attempt = 1;
+                Ok(false) if opened.offset > furthest => {
+                    (attempt, furthest) = (1, opened.offset);
                     continue;
                 }
+                Ok(false) => self.no_progress(),
                 Err(failure) => failure,
             };
-            let retries = self.place.endpoint.retries();
             let pause = match failure.status {
-                Some(StatusCode::PAYLOAD_TOO_LARGE) => match self.smaller(opened.part) {
-                    Some(part) => {
-                        opened.part = Some(part);
-                        Duration::ZERO
-                    }
-                    None => return Err(self.too_large(failure, opened.part)),
-                },
-                // The token was forgotten, and the next request gets another one.
-                Some(StatusCode::UNAUTHORIZED | StatusCode::RANGE_NOT_SATISFIABLE)
-                    if attempt < retries.attempts =>
-                {
+                Some(StatusCode::PAYLOAD_TOO_LARGE) => {
+                    opened.part = match self.smaller(opened.part) {
+                        Some(part) => Some(part),
+                        None => return Err(self.too_large(failure, opened.part)),
+                    };
                     Duration::ZERO
                 }
-                Some(StatusCode::NOT_FOUND) if !is_begun_again => Duration::ZERO,
+                // The token was forgotten, and the next request gets another one; or the upload is
+                // gone, or further than we thought.
+                Some(
+                    StatusCode::UNAUTHORIZED
+                    | StatusCode::NOT_FOUND
+                    | StatusCode::RANGE_NOT_SATISFIABLE,
+                ) if attempt < retries.attempts => Duration::ZERO,
                 _ => match retries.pause(attempt, failure.retry) {
                     Some(pause) => pause,
                     None => return Err(failure.with_fact("attempts", attempt.to_string())),
                 },
             };
-            tokio::time::sleep(pause).await;
-            // A connection that broke may have been a limit that was never answered.
-            if failure.status.is_none() && opened.part.is_none() {
+            // A connection that breaks again and again may be a limit that nobody answers.
+            if failure.status.is_none() && attempt > 1 && opened.part.is_none() {
                 opened.part = self.smaller(None);
             }
+            tokio::time::sleep(pause).await;
+            attempt += 1;
             match self.status(&opened.location).await? {
-                Status::At(location, offset) => {
-                    opened.location = location;
-                    opened.offset = offset;
-                }
                 Status::Done => return Ok(()),
-                Status::Gone if is_begun_again => return Err(failure),
+                Status::At(location, offset) => {
+                    (opened.location, opened.offset) = (location, offset);
+                }
+                // QUIRK(distribution < 3): an upload that broke in mid-request cannot be resumed, since
+                // its address holds the offset of before: "upload resumed at wrong offest".
                 Status::Gone => {
-                    is_begun_again = true;
                     let Some(location) = self.begin(None).await? else { return Ok(()) };
-                    opened.location = location;
-                    opened.offset = 0;
+                    (opened.location, opened.offset) = (location, 0);
                 }
             }
-            attempt = if opened.offset > before { 1 } else { attempt + 1 };
+            if opened.offset > furthest {
+                (attempt, furthest) = (1, opened.offset);
+            }
         }
     }
 
@@ -243,6 +244,12 @@ impl Upload<'_> {
     fn smaller(&self, part: Option<u64>) -> Option<u64> {
         let limit = part.unwrap_or(self.blob.size);
         PARTS.into_iter().find(|smaller| *smaller < limit)
+    }
+
+    fn no_progress(&self) -> Failure {
+        let registry = self.place.endpoint.name();
+        Failure::protocol(format!("`{registry}` takes parts of an upload and does not keep them"))
+            .with_retry(Retry::Soon)
     }
 
     fn too_large(&self, failure: Failure, part: Option<u64>) -> Failure {

@@ -90,8 +90,8 @@ async fn a_broken_upload_goes_on_from_the_registrys_offset_threat_32() {
 }
 
 #[tokio::test]
-async fn an_upload_that_is_gone_is_begun_again_once_threat_32() {
-    for (losses, succeeds) in [(1, true), (9, false)] {
+async fn an_upload_that_is_gone_is_begun_again_threat_32() {
+    for (losses, succeeds, begun) in [(1, true, 3), (9, false, 5)] {
         let image = image("amd64", 1000);
         let registry = Arc::new(Registry::default());
         let lost = AtomicUsize::new(0);
@@ -110,8 +110,8 @@ async fn an_upload_that_is_gone_is_begun_again_once_threat_32() {
         let name = name(&server.address, "api:1");
         let pushed = client().push(&name, &image.manifest, &image.store()).await;
         assert_eq!(pushed.is_ok(), succeeds);
-        let begun = server.seen().iter().filter(|seen| is_upload(seen, "POST")).count();
-        assert_eq!(begun, 3, "{losses}");
+        let posts = server.seen().iter().filter(|seen| is_upload(seen, "POST")).count();
+        assert_eq!(posts, begun, "{losses}");
     }
 }
 
@@ -149,6 +149,28 @@ async fn a_registry_that_takes_nothing_is_an_error_that_names_the_size_threat_32
     assert_eq!(error.kind(), ErrorKind::Exhausted);
     assert!(told(&error).contains("[smallest part tried: 4194304 bytes]"), "{}", told(&error));
     assert!(error.remedy().unwrap().contains("client_max_body_size"));
+}
+
+#[tokio::test]
+async fn a_registry_that_forgets_what_it_took_is_given_up_threat_32() {
+    let image = image("amd64", 9 << 20);
+    let registry = Registry::default();
+    let server = Server::start(move |seen| {
+        if seen.body.len() > 5 << 20 {
+            return Answer::new(413);
+        }
+        if is_upload(seen, "PATCH") || is_upload(seen, "GET") {
+            return Answer::new(202)
+                .with("Location", "/v2/api/blobs/uploads/0")
+                .with("Range", "0-0");
+        }
+        registry.answer(seen)
+    })
+    .await;
+    let name = name(&server.address, "api:1");
+    let error = client().push(&name, &image.manifest, &image.store()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Protocol);
+    assert!(told(&error).contains("takes parts of an upload and does not keep them"));
 }
 
 #[tokio::test]
