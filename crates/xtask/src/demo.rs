@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::console::say;
+use crate::console::{say, show};
 use crate::environment::{Environment, quoted};
 use crate::problem::{Problem, Result};
 use crate::program::Program;
@@ -14,25 +14,33 @@ use crate::workspace;
 pub(crate) fn run() -> Result<()> {
     say("== building the program: cargo build --package boxwright-cli");
     let boxwright = workspace::build("boxwright-cli", "boxwright", &[])?;
-    let environment = prepare(&boxwright)?;
-    let shown = show(&boxwright, &environment);
-    environment.down()?;
-    shown
+    if has_ready_engine(&boxwright)? {
+        say("== an engine is ready; starting a registry for the demo");
+        match with(&boxwright, &[REGISTRY]) {
+            Ok(()) => return Ok(()),
+            // It is ready to answer, but a container may be more than it can start on this machine.
+            Err(problem) => {
+                show(&problem);
+                say("\n== that engine cannot do it here; trying again with one of our own");
+            }
+        }
+    } else {
+        say("== no engine is ready; starting one and a registry for the demo");
+    }
+    let engine = if rustix::process::geteuid().is_root() { "docker" } else { "podman/rootless" };
+    with(&boxwright, &[REGISTRY, engine])
 }
 
-/// Brings up a registry and, where no engine is ready, an engine for the time of the demo.
-fn prepare(boxwright: &Path) -> Result<Environment> {
-    let mut setups = vec!["registry/open".to_owned()];
-    if has_ready_engine(boxwright)? {
-        say("== an engine is ready; starting a registry for the demo");
-    } else if rustix::process::geteuid().is_root() {
-        say("== no engine is ready; starting Docker and a registry for the demo");
-        setups.push("docker".to_owned());
-    } else {
-        say("== no engine is ready; starting Podman and a registry for the demo");
-        setups.push("podman/rootless".to_owned());
-    }
-    Environment::up(&setups)
+const REGISTRY: &str = "registry/open";
+
+/// Shows the main job in an environment of `setups`, and ends that.
+fn with(boxwright: &Path, setups: &[&str]) -> Result<()> {
+    let setups: Vec<String> = setups.iter().copied().map(str::to_owned).collect();
+    let environment = Environment::up(&setups)?;
+    let shown = show_main_job(boxwright, &environment);
+    forget(boxwright, &environment);
+    environment.down()?;
+    shown
 }
 
 /// Asks the program itself which engines it can use.
@@ -53,7 +61,21 @@ fn names_ready(value: &Value) -> bool {
     }
 }
 
-fn show(boxwright: &Path, environment: &Environment) -> Result<()> {
+/// Removes what may be left in the user's own engine: the base, and the image of a demo that failed.
+fn forget(boxwright: &Path, environment: &Environment) {
+    let variable = |name: &str| environment.variables.get(name).cloned().unwrap_or_default();
+    let image = image_in(&variable("BOXWRIGHT_TEST_REGISTRY_OPEN"));
+    for name in [image, variable("BOXWRIGHT_TEST_BASE")] {
+        // Most engines have none of them by now, and say so.
+        let _ = Program::new(boxwright).args(["remove", &name]).captured();
+    }
+}
+
+fn image_in(registry: &str) -> String {
+    format!("{registry}/demo/hello:1")
+}
+
+fn show_main_job(boxwright: &Path, environment: &Environment) -> Result<()> {
     let variable = |name: &str| environment.variables.get(name).cloned();
     let missing = || Problem::new("the environment has no registry");
     let registry = variable("BOXWRIGHT_TEST_REGISTRY_OPEN").ok_or_else(missing)?;
@@ -66,12 +88,15 @@ fn show(boxwright: &Path, environment: &Environment) -> Result<()> {
     for (name, value) in &engine {
         say(format!("\n$ export {name}={}", quoted(value)));
     }
-    let image = format!("{registry}/demo/hello:1");
+    let image = image_in(&registry);
     let base = format!("BASE={base}");
     let type_in = |arguments: &[&str]| {
         let shown: Vec<String> = arguments.iter().map(|argument| quoted(argument)).collect();
         say(format!("\n$ boxwright {}", shown.join(" ")));
         let mut program = Program::new(boxwright).args(arguments).in_folder(&workspace::root());
+        if !engine.is_empty() {
+            program = environment.point(program);
+        }
         for (name, value) in &engine {
             program = program.variable(name, value);
         }

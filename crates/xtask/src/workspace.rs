@@ -7,8 +7,11 @@ use crate::program::{Program, variable};
 
 /// Returns the folder that holds the workspace's `Cargo.toml`.
 pub(crate) fn root() -> PathBuf {
-    let this = Path::new(env!("CARGO_MANIFEST_DIR"));
-    this.ancestors().nth(2).unwrap_or(this).to_owned()
+    // Cargo says where the workspace is now; it may have been moved since this program was built.
+    let now = variable("CARGO_PKG_NAME").filter(|name| name == env!("CARGO_PKG_NAME"));
+    let now = now.and_then(|_| variable("CARGO_MANIFEST_DIR"));
+    let this = PathBuf::from(now.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").to_owned()));
+    this.ancestors().nth(2).unwrap_or(&this).to_owned()
 }
 
 /// Returns the folder that says how each engine comes up.

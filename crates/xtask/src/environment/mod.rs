@@ -278,7 +278,7 @@ fn print_variables(state: &State) -> Result<()> {
 
 /// Returns `value` as one word of a shell.
 pub(crate) fn quoted(value: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/.:_-".contains(c);
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/.:_-=@%+,".contains(c);
     if !value.is_empty() && value.chars().all(plain) {
         return value.to_owned();
     }
