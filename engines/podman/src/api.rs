@@ -52,7 +52,7 @@ impl fmt::Display for Release {
 #[derive(Debug)]
 pub(crate) enum Identity {
     Podman(Box<Server>),
-    /// Something else that speaks Docker's API.
+    /// Something else.
     Other,
 }
 
@@ -63,6 +63,9 @@ pub(crate) async fn identify(endpoint: &Endpoint, host: &Host) -> Result<Identit
     let info = whole(&http, get_request(&Address::libpod(&["info"]))?);
     let (version, info) = tokio::join!(version, info);
     let (status, body) = version?;
+    if status == StatusCode::NOT_FOUND {
+        return Ok(Identity::Other);
+    }
     if status != StatusCode::OK {
         return Err(errors::of_answer("cannot ask the service who it is", status, &body));
     }

@@ -13,7 +13,7 @@ use futures_util::future::join_all;
 use crate::api::{Api, Identity, Server, identify};
 use crate::autostart::{self, Service};
 use crate::config::PodmanConfig;
-use crate::endpoints::{Place, Places, places};
+use crate::endpoints::{Place, Places, ROOT_SOCKET, places};
 use crate::engine::PodmanEngine;
 
 /// The engine's name in settings and on the command line.
@@ -21,6 +21,9 @@ pub(crate) const NAME: EngineName = EngineName::new("podman");
 
 /// The one way Podman builds.
 pub(crate) const BUILDER: &str = "buildah";
+
+/// What stands for the program where no service listens.
+const PROGRAM: &str = "the program `podman`";
 
 /// How long one place has to answer.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -47,20 +50,14 @@ impl EngineProvider for PodmanProvider {
 
     async fn detect(&self, host: &Host) -> Vec<Detection> {
         let found = match places(host, &self.config) {
-            Ok(Places::Named(place)) => {
-                let detection = ask(&place, host).await;
-                return vec![detection.unwrap_or_else(|| named_but_absent(&place))];
-            }
+            Ok(Places::Named(place)) => return vec![ask_named(&place, host).await],
             Ok(Places::Usual(found)) => found,
             Err(error) => {
                 let place = "Podman's settings".to_owned();
                 return vec![Detection::Unusable { place, error }];
             }
         };
-        let (answers, program) = tokio::join!(
-            join_all(found.iter().map(|place| ask(place, host))),
-            program_version(host)
-        );
+        let answers = join_all(found.iter().map(|place| ask(place, host))).await;
         let mut detections: Vec<Detection> = Vec::new();
         for (place, answer) in found.iter().zip(answers) {
             match answer {
@@ -69,14 +66,10 @@ impl EngineProvider for PodmanProvider {
                 None => detections.push(Detection::Absent { place: place.endpoint.to_string() }),
             }
         }
-        if detections.iter().any(|detection| matches!(detection, Detection::Ready(_))) {
-            return detections;
+        // The program is asked only then: it takes longer to answer than any service.
+        if !detections.iter().any(|detection| matches!(detection, Detection::Ready(_))) {
+            detections.push(self.program(host).await);
         }
-        detections.push(match program {
-            None => Detection::Absent { place: "the program `podman` in `PATH`".to_owned() },
-            Some(version) if self.config.autostart => Detection::Ready(autostarted(host, version)),
-            Some(_) => not_started(host),
-        });
         detections
     }
 
@@ -110,6 +103,18 @@ impl EngineProvider for PodmanProvider {
 }
 
 impl PodmanProvider {
+    /// Says what can be done with the program where no service answers.
+    async fn program(&self, host: &Host) -> Detection {
+        match program_version(host).await {
+            Ok(None) => Detection::Absent { place: PROGRAM.to_owned() + " in `PATH`" },
+            Ok(Some(version)) if self.config.autostart => {
+                Detection::Ready(autostarted(host, version))
+            }
+            Ok(Some(_)) => not_started(host),
+            Err(error) => Detection::Unusable { place: PROGRAM.to_owned(), error },
+        }
+    }
+
     /// Returns the endpoint of an instance, with what its text does not hold: the key and the command of ssh.
     fn endpoint_of(&self, host: &Host, instance: &Instance) -> Result<Endpoint> {
         let known = match places(host, &self.config)? {
@@ -124,6 +129,29 @@ impl PodmanProvider {
     }
 }
 
+/// Asks the one place that the user named. What is wrong with it says what named it.
+async fn ask_named(place: &Place, host: &Host) -> Detection {
+    let shown = place.endpoint.to_string();
+    match ask(place, host).await {
+        Some(Detection::Unusable { place: shown, error }) => Detection::Unusable {
+            place: shown,
+            error: error.with_context("set by", place.source.clone()),
+        },
+        Some(other) => other,
+        None => {
+            let error = Error::new(ErrorKind::Unavailable, format!("cannot connect to `{shown}`"))
+                .with_cause("there is no such socket")
+                .with_context("set by", place.source.clone())
+                .with_remedy(format!(
+                    "start it: `{}`, or correct {}",
+                    start_command(&place.endpoint, host),
+                    place.source
+                ));
+            Detection::Unusable { place: shown, error }
+        }
+    }
+}
+
 /// Asks one place. `None` means that nothing of Podman's is there.
 async fn ask(place: &Place, host: &Host) -> Option<Detection> {
     if let Endpoint::Unix { path } = &place.endpoint {
@@ -134,19 +162,50 @@ async fn ask(place: &Place, host: &Host) -> Option<Detection> {
     }
     let answer = tokio::time::timeout(LIMIT, identify(&place.endpoint, host)).await;
     let answer = answer.unwrap_or_else(|_| {
-        Err(Error::new(ErrorKind::Unavailable, "no answer within two seconds").with_remedy(
-            "see whether the service hangs, and restart it: `systemctl restart podman.service`",
-        ))
+        Err(Error::new(ErrorKind::Unavailable, "no answer within two seconds")
+            .with_cause("the service hangs, or its machine is not to be reached"))
     });
+    let unusable = |error: Error| Detection::Unusable { place: place.endpoint.to_string(), error };
     match answer {
         Ok(Identity::Podman(server)) => Some(Detection::Ready(instance(place, &server))),
         Ok(Identity::Other) | Err(_) if place.is_dockers => None,
-        Ok(Identity::Other) => Some(Detection::Unusable {
-            place: place.endpoint.to_string(),
-            error: not_podman(&place.endpoint),
-        }),
-        Err(error) => Some(Detection::Unusable { place: place.endpoint.to_string(), error }),
+        Ok(Identity::Other) => Some(unusable(not_podman(&place.endpoint))),
+        Err(error) => Some(unusable(with_podmans_remedy(error, place, host))),
     }
+}
+
+/// Says what to do in Podman's own terms about a socket that cannot be used.
+fn with_podmans_remedy(error: Error, place: &Place, host: &Host) -> Error {
+    let Endpoint::Unix { path } = &place.endpoint else { return error };
+    let cause = error.causes().into_iter().next().unwrap_or_default();
+    if cause.starts_with("permission denied") && host.user_id() != 0 {
+        let is_roots = path == std::path::Path::new(ROOT_SOCKET);
+        return error.with_remedy(if is_roots {
+            "use a service of your own: `systemctl --user start podman.socket`, or run as root"
+        } else {
+            "run as the user it belongs to, or use a service of your own: `systemctl --user start podman.socket`"
+        });
+    }
+    if cause.starts_with("nothing listens") || error.to_string().starts_with("no answer") {
+        return error
+            .with_remedy(format!("start it again: `{}`", start_command(&place.endpoint, host)));
+    }
+    error
+}
+
+/// Returns the command that makes a service listen at `endpoint`.
+fn start_command(endpoint: &Endpoint, host: &Host) -> String {
+    let has_systemd = std::path::Path::new("/run/systemd/system").is_dir();
+    let is_path =
+        |wanted: &std::path::Path| matches!(endpoint, Endpoint::Unix { path } if path == wanted);
+    let own = host.runtime_folder().map(|folder| folder.join("podman/podman.sock"));
+    if has_systemd && is_path(std::path::Path::new(ROOT_SOCKET)) {
+        return "sudo systemctl restart podman.socket".to_owned();
+    }
+    if has_systemd && own.is_some_and(|own| is_path(&own)) {
+        return "systemctl --user restart podman.socket".to_owned();
+    }
+    format!("podman system service --time 0 {endpoint} &")
 }
 
 fn instance(place: &Place, server: &Server) -> Instance {
@@ -189,32 +248,15 @@ fn autostarted(host: &Host, version: String) -> Instance {
     instance
 }
 
-fn named_but_absent(place: &Place) -> Detection {
-    let error =
-        Error::new(ErrorKind::Unavailable, format!("cannot connect to `{}`", place.endpoint))
-            .with_cause("there is no such socket")
-            .with_context("set by", place.source.clone())
-            .with_remedy(format!(
-                "start the service that listens there, or correct {}",
-                place.source
-            ));
-    Detection::Unusable { place: place.endpoint.to_string(), error }
-}
-
 fn not_started(host: &Host) -> Detection {
-    let has_systemd = std::path::Path::new("/run/systemd/system").is_dir();
-    let remedy = match (has_systemd, host.user_id()) {
-        (true, 0) => "start its socket: `systemctl start podman.socket`",
-        (true, _) => "start its socket: `systemctl --user start podman.socket`",
-        (false, 0) => "start it: `podman system service --time 0 unix:///run/podman/podman.sock &`",
-        (false, _) => {
-            "start it: `podman system service --time 0 unix://$XDG_RUNTIME_DIR/podman/podman.sock &`"
-        }
+    let socket = match (host.user_id(), host.runtime_folder()) {
+        (0, _) | (_, None) => std::path::PathBuf::from(ROOT_SOCKET),
+        (_, Some(folder)) => folder.join("podman/podman.sock"),
     };
     let error = Error::new(ErrorKind::Unavailable, "no Podman service listens")
         .with_cause("the program `podman` is there, and the setting `autostart` is off")
-        .with_remedy(remedy);
-    Detection::Unusable { place: "the program `podman`".to_owned(), error }
+        .with_remedy(format!("start it: `{}`", start_command(&Endpoint::unix(socket), host)));
+    Detection::Unusable { place: PROGRAM.to_owned(), error }
 }
 
 fn not_podman(endpoint: &Endpoint) -> Error {
@@ -223,9 +265,20 @@ fn not_podman(endpoint: &Endpoint) -> Error {
         .with_remedy("name a Podman service, or choose the engine that answers there")
 }
 
-/// Returns the version of the program `podman`, if it is there and runs.
-async fn program_version(host: &Host) -> Option<String> {
-    let output = host.output("podman", &["--version"], LIMIT).await.ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    text.trim().rsplit(' ').next().filter(|version| version.contains('.')).map(str::to_owned)
+/// Returns the version of the program `podman`, or `None` if there is none.
+async fn program_version(host: &Host) -> Result<Option<String>> {
+    if host.find_program("podman").is_none() {
+        return Ok(None);
+    }
+    let output = host.output("podman", &["--version"], LIMIT).await?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let version = text.trim().rsplit(' ').next().filter(|version| version.contains('.'));
+    if let Some(version) = version.filter(|_| output.succeeded()) {
+        return Ok(Some(version.to_owned()));
+    }
+    let words = String::from_utf8_lossy(&output.stderr);
+    let last = words.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it says nothing");
+    Err(Error::new(ErrorKind::Unavailable, "the program `podman` does not run")
+        .with_cause(last.trim())
+        .with_remedy("run `podman --version` to see what is wrong with it"))
 }
