@@ -110,19 +110,30 @@ fn ignore_file(text: &str) -> Result<(), Failed> {
     if found == table.expected { Ok(()) } else { Err(format!("{found:?}").into()) }
 }
 
+/// Asks about a path as a walk does: folder by folder, with what matched the one above.
+fn walked(rules: &Rules, path: &str) -> bool {
+    let ends = path.match_indices('/').map(|(end, _)| end).filter(|&end| end > 0);
+    let mut parent = None;
+    for end in ends {
+        parent = Some(rules.verdict(&path[..end], parent.as_ref()).1);
+    }
+    rules.verdict(path, parent.as_ref()).0
+}
+
+fn passes<P: AsRef<str>>(patterns: &[P], path: &str, expected: bool) -> bool {
+    Rules::new(patterns)
+        .is_ok_and(|rules| rules.excludes(path) == expected && walked(&rules, path) == expected)
+}
+
 fn single(text: &str) -> Result<(), Failed> {
     let rows = tables(text).single;
-    let wrong = rows.iter().filter(|row| {
-        Rules::new(&[&row.pattern]).is_ok_and(|rules| rules.excludes(&row.text)) != row.pass
-    });
+    let wrong = rows.iter().filter(|row| !passes(&[&row.pattern], &row.text, row.pass));
     expect(wrong.map(|row| format!("{} on {}", row.pattern, row.text)).collect(), rows.len())
 }
 
 fn multi(text: &str) -> Result<(), Failed> {
     let rows = tables(text).multi;
-    let wrong = rows.iter().filter(|row| {
-        Rules::new(&row.patterns).map(|rules| rules.excludes(&row.text)).ok() != Some(row.pass)
-    });
+    let wrong = rows.iter().filter(|row| !passes(&row.patterns, &row.text, row.pass));
     expect(wrong.map(|row| format!("{:?} on {}", row.patterns, row.text)).collect(), rows.len())
 }
 

@@ -23,9 +23,9 @@ pub struct Rules {
     plain_exceptions: bool,
 }
 
-/// Which patterns match a folder, for what is in it.
+/// Which patterns match a folder, for what is in it: with it, a walk looks at each name once.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Matched(Vec<bool>);
+pub struct Matched(Vec<bool>);
 
 impl Rules {
     /// Compiles `patterns`.
@@ -70,8 +70,10 @@ impl Rules {
         })
     }
 
-    /// Returns whether `path` is excluded, given what matched the folder it is in.
-    pub(crate) fn verdict(&self, path: &str, parent: Option<&Matched>) -> (bool, Matched) {
+    /// Returns whether `path` is excluded, given what matched the folder it is in (`None` for the root), and
+    /// what matches it.
+    #[must_use]
+    pub fn verdict(&self, path: &str, parent: Option<&Matched>) -> (bool, Matched) {
         let mut excluded = false;
         let mut matched = vec![false; self.patterns.len()];
         for (index, pattern) in self.patterns.iter().enumerate() {
@@ -135,6 +137,17 @@ mod tests {
         assert!(!rules.may_include_below("docs/guide") && !rules.may_include_below("doc"));
         assert!(!Rules::new(&["docs"]).unwrap().may_include_below("docs"));
         assert!(Rules::new(&["docs", "!**/*.md"]).unwrap().may_include_below("docs/guide"));
+    }
+
+    #[test]
+    fn no_pattern_and_no_path_is_a_panic_threat_24() {
+        use proptest::prelude::*;
+        let text = r"[*?!\\\[\]^/.ab\-&~<é ]{0,12}";
+        proptest!(|(patterns in prop::collection::vec(text, 0..4), path in "[ab/.é]{0,9}")| {
+            if let Ok(rules) = Rules::new(&patterns) {
+                let _ = (rules.excludes(&path), rules.may_include_below(&path));
+            }
+        });
     }
 
     #[test]

@@ -29,11 +29,12 @@ pub struct ImageInArchive {
 /// The format of an archive that is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ArchiveKind {
-    /// A tar of an OCI image layout.
+    /// A tar of an OCI image layout. It lists the image once for each name; Podman loads one with
+    /// a single name only.
     Oci,
     /// What `docker save` wrote before version 25.
     Docker,
-    /// Both in one, which every engine loads.
+    /// Both in one, which every engine loads. Its OCI list has the first name alone.
     Combined,
 }
 

@@ -232,6 +232,41 @@ fn another_implementation_reads_the_same() {
 }
 
 #[test]
+fn whatever_is_written_is_read_again() {
+    use proptest::prelude::*;
+    let kind = prop_oneof![
+        Just(Kind::Folder),
+        Just(Kind::Fifo),
+        "[a-zé/.]{1,300}".prop_map(|target| Kind::Symlink { target: target.into() }),
+        (0..2_000_000_u32, 0..2_000_000_u32)
+            .prop_map(|(major, minor)| Kind::BlockDevice { major, minor }),
+        (0..2000_u64).prop_map(|size| Kind::File { size }),
+    ];
+    let name = prop::collection::vec("[a-zé]{1,120}", 1..6).prop_map(|parts| parts.join("/"));
+    let xattrs = prop::collection::btree_map("user\\.[a-z]{1,9}", any::<Vec<u8>>(), 0..3);
+    let numbers = (0..0o10000_u32, 0..u32::MAX, 0..u32::MAX);
+    let time = (any::<i32>().prop_map(|time| i64::from(time) * 3), 0..1_000_000_000_u32);
+    let header = (name, kind, numbers, time, xattrs).prop_map(
+        |(path, kind, (mode, uid, gid), modified, xattrs)| Header {
+            path: path.into(),
+            kind,
+            mode,
+            uid,
+            gid,
+            modified,
+            xattrs,
+        },
+    );
+    proptest!(|(headers in prop::collection::vec(header, 0..5))| {
+        let contents: Vec<_> = headers.iter().map(|header| vec![7; header.size() as usize]).collect();
+        let entries: Vec<_> =
+            headers.iter().cloned().zip(contents.iter().map(Vec::as_slice)).collect();
+        let read = read(&tar(&entries)).unwrap();
+        prop_assert_eq!(read, headers.into_iter().zip(contents).collect::<Vec<_>>());
+    });
+}
+
+#[test]
 fn long_names_of_gnu_tar_are_read() {
     let long = "n".repeat(200);
     let mut builder = tar::Builder::new(Vec::new());

@@ -4,6 +4,7 @@
 
 mod archive;
 mod hostile;
+mod layout;
 mod output;
 mod view;
 
