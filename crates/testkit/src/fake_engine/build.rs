@@ -1,25 +1,23 @@
 //! Builds: the stages a target needs, instruction by instruction.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use base64::Engine as _;
-use boxwright_context::{Context, EntryKind};
 use boxwright_core::{
-    BuildOutput, BuildRequest, CacheUse, ContextSource, DockerfileSource, Error, ErrorKind, Event,
-    ImageRef, Platform, PullPolicy, Result, Session, StepId, StepResult,
+    BuildOutput, BuildRequest, CacheUse, Error, ErrorKind, Event, ImageRef, Platform, PullPolicy,
+    Result, Session, StepId, StepResult,
 };
 
 use super::defect::Defect;
 use super::dockerfile::{self, Instruction};
-use super::root::{Kind, Node, Root, clean};
+use super::root::{Node, Root, clean};
 use super::shell::{Output, Process};
 use super::stage::Stage;
 use super::store::CachedStep;
 use super::words::{expand, split};
-use super::{FakeEngine, copy, metadata, mounts};
+use super::{FakeEngine, context, copy, metadata, mounts};
 
 /// A build under way.
 pub(super) struct Build<'a> {
@@ -43,7 +41,7 @@ pub(super) async fn build(
     request: &BuildRequest,
     session: &Session,
 ) -> Result<BuildOutput> {
-    let (text, context) = context(engine, request)?;
+    let (text, context) = context::read(engine, request)?;
     let instructions = dockerfile::parse(&text)?;
     notice_syntax(&text, session).await;
     let mut build = Build {
@@ -63,10 +61,9 @@ pub(super) async fn build(
     let mut stage = match built {
         Ok(stage) => stage,
         Err(error) => {
-            if engine.has(Defect::TagsFailures)
-                && let Some(last) = build.stages.into_iter().flatten().next_back()
-            {
-                let stored = engine.store.add(last.config, &last.layers, last.root).await?;
+            if engine.has(Defect::TagsFailures) {
+                let nothing = Stage::from_image(None, &build.platform);
+                let stored = engine.store.add(nothing.config, &[], nothing.root).await?;
                 tag_all(stored.id());
             }
             return Err(error);
@@ -101,72 +98,6 @@ async fn notice_syntax(text: &str, session: &Session) {
     {
         session.events.notice(format!("the frontend `{}` is not fetched", value.trim())).await;
     }
-}
-
-/// Reads the Dockerfile's text and the files of the context.
-fn context(engine: &FakeEngine, request: &BuildRequest) -> Result<(String, Root)> {
-    let folder = match &request.context {
-        ContextSource::Folder(folder) => folder,
-        ContextSource::Empty => {
-            let DockerfileSource::Text(text) = &request.dockerfile else {
-                let message = "there is no context to take the Dockerfile from";
-                return Err(Error::new(ErrorKind::InvalidInput, message));
-            };
-            return Ok((text.clone(), Root::default()));
-        }
-        ContextSource::Tar | ContextSource::Address(_) => {
-            let message = "the fake engine cannot read this kind of context";
-            return Err(Error::new(ErrorKind::Bug, message));
-        }
-    };
-    let context = Context::open(folder, &request.dockerfile)?;
-    let mut root = Root::default();
-    if engine.has(Defect::IgnoresIgnoreFile) {
-        return Ok((context.dockerfile_text().to_owned(), whole_folder(folder)?));
-    }
-    for entry in context.walk() {
-        let entry = entry?;
-        let kind = match &entry.kind {
-            EntryKind::Folder => Kind::Folder,
-            EntryKind::Symlink { target } if engine.has(Defect::FollowsLinks) => {
-                let target = folder.join(&entry.path).with_file_name(target);
-                Kind::File(std::fs::read(target).unwrap_or_default().into())
-            }
-            EntryKind::Symlink { target } => Kind::Link(target.clone()),
-            EntryKind::File { .. } => {
-                let mut content = Vec::new();
-                context.open_file(&entry)?.read_to_end(&mut content).map_err(|error| {
-                    Error::new(ErrorKind::InvalidInput, format!("cannot read `{}`", entry.path))
-                        .with_source(error)
-                })?;
-                Kind::File(content.into())
-            }
-            _ => continue,
-        };
-        let node = Node { modified: entry.modified.0, ..Node::new(kind, entry.mode) };
-        root.put(&entry.path, node);
-    }
-    Ok((context.dockerfile_text().to_owned(), root))
-}
-
-/// Reads a folder without any rules, for the defect that does so.
-fn whole_folder(folder: &std::path::Path) -> Result<Root> {
-    let mut root = Root::default();
-    let mut open = vec![folder.to_owned()];
-    let cannot = |error| Error::new(ErrorKind::InvalidInput, "cannot read it").with_source(error);
-    while let Some(next) = open.pop() {
-        for entry in std::fs::read_dir(next).map_err(cannot)? {
-            let path = entry.map_err(cannot)?.path();
-            let name = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().into_owned();
-            if path.is_dir() {
-                root.put(&name, Node::new(Kind::Folder, 0o755));
-                open.push(path);
-            } else if let Ok(content) = std::fs::read(&path) {
-                root.put(&name, Node::file(&content, 0o644));
-            }
-        }
-    }
-    Ok(root)
 }
 
 impl Build<'_> {
@@ -466,7 +397,7 @@ impl Build<'_> {
             output: Output::Step(self.session.events.clone(), step),
         };
         let script = match instruction.documents.as_slice() {
-            [(_, script)] if instruction.rest.trim_start().starts_with("<<") => script.clone(),
+            [document] if instruction.rest.starts_with("<<") => document.content.clone(),
             _ => instruction.rest.clone(),
         };
         let shell = || [stage.shell(), vec![script.clone()]].concat();

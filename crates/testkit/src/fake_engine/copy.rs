@@ -32,13 +32,13 @@ pub(super) fn copy(
     let mut found = Vec::new();
     for source in sources {
         if source.starts_with("<<") {
-            if let Some((name, content)) = documents.next() {
-                let content = if source.contains(['"', '\'']) {
-                    content.clone()
-                } else {
-                    expand(content, &variables)
+            if let Some(document) = documents.next() {
+                let content = match document.expands {
+                    true => expand(&document.content, &variables),
+                    false => document.content.clone(),
                 };
-                found.push((name.clone(), Node::file(content.as_bytes(), 0o644), Vec::new()));
+                let node = Node::file(content.as_bytes(), 0o644);
+                found.push((document.name.clone(), node, Vec::new()));
             }
             continue;
         }

@@ -34,10 +34,19 @@ pub(super) struct Instruction {
     pub(super) flags: Vec<(String, String)>,
     /// What follows, on one line.
     pub(super) rest: String,
-    /// Its here-documents: name and content.
-    pub(super) documents: Vec<(String, String)>,
+    /// Its here-documents.
+    pub(super) documents: Vec<Document>,
     /// The line it begins on.
     pub(super) line: usize,
+}
+
+/// A here-document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Document {
+    pub(super) name: String,
+    pub(super) content: String,
+    /// Whether variables in it are replaced: not if its name is quoted.
+    pub(super) expands: bool,
 }
 
 impl Instruction {
@@ -94,7 +103,8 @@ pub(super) fn parse(text: &str) -> Result<Vec<Instruction>> {
                 content.push_str(line);
                 content.push('\n');
             }
-            instruction.documents.push((opener.name, content));
+            let (name, expands) = (opener.name, opener.expands);
+            instruction.documents.push(Document { name, content, expands });
         }
         instructions.push(instruction);
     }
@@ -154,6 +164,7 @@ fn instruction(whole: &str, line: usize) -> Result<Instruction> {
 struct Opener {
     name: String,
     strips_tabs: bool,
+    expands: bool,
 }
 
 fn openers(instruction: &Instruction) -> Vec<Opener> {
@@ -168,7 +179,8 @@ fn openers(instruction: &Instruction) -> Vec<Opener> {
             None => (false, word),
         };
         let name = word.trim_matches(['"', '\'']).to_owned();
-        (!name.is_empty()).then_some(Opener { name, strips_tabs })
+        let expands = name == word;
+        (!name.is_empty()).then_some(Opener { name, strips_tabs, expands })
     };
     words.filter_map(opener).collect()
 }
@@ -184,7 +196,7 @@ mod tests {
         let all = parse(text).unwrap();
         assert_eq!(all[1].rest, "echo 1   2");
         assert_eq!(all[2].flag("chmod"), Some("600"));
-        assert_eq!(all[2].documents, [("E".to_owned(), "hi\n".to_owned())]);
+        assert_eq!(all[2].documents[0].content, "hi\n");
     }
 
     #[test]

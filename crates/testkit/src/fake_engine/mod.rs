@@ -19,6 +19,7 @@ use boxwright_image::archive::{self, ArchiveKind, ArchiveOptions};
 
 mod build;
 mod capabilities;
+mod context;
 mod copy;
 mod defect;
 mod dockerfile;

@@ -42,17 +42,20 @@ impl Process {
     /// Runs a program with its arguments, and returns its exit status.
     pub(super) async fn run(&mut self, arguments: &[String]) -> i64 {
         match arguments {
-            [shell, dash, script] if is_shell(shell) && dash == "-c" => self.script(script).await,
-            [shell, dash, script] if is_shell(shell) && dash == "-ec" => self.script(script).await,
+            [shell, flags, script] if is_shell(shell) && flags.starts_with('-') => {
+                self.script(script, flags.contains('e')).await
+            }
             _ => self.program(arguments, &Redirections::default()).await,
         }
     }
 
-    /// Runs a script, and returns the status of its last command or of `exit`.
-    fn script<'a>(&'a mut self, script: &'a str) -> Ended<'a> {
+    /// Runs a script, and returns the status of its last command or of `exit`. `errexit` is what the flag
+    /// `-e` says: a command that fails ends it, unless `&&` or `||` follows.
+    fn script<'a>(&'a mut self, script: &'a str, errexit: bool) -> Ended<'a> {
         Box::pin(async move {
             let mut status = 0;
-            for (joint, command) in syntax::commands(script) {
+            let mut commands = syntax::commands(script).into_iter().peekable();
+            while let Some((joint, command)) = commands.next() {
                 let runs = match joint {
                     Joint::Always => true,
                     Joint::And => status == 0,
@@ -67,6 +70,10 @@ impl Process {
                 match self.command(&command).await {
                     Ok(ended) => status = ended,
                     Err(exit) => return exit,
+                }
+                let is_last = commands.peek().is_none_or(|(joint, _)| *joint == Joint::Always);
+                if errexit && status != 0 && is_last {
+                    return status;
                 }
             }
             status
@@ -163,7 +170,7 @@ impl Process {
     async fn substitute(&mut self, script: &str) -> String {
         let kept = std::mem::replace(&mut self.output, Output::Memory(Vec::new()));
         // Its status is what the shell calls `$?`, which no case reads.
-        self.script(script).await;
+        self.script(script, false).await;
         match std::mem::replace(&mut self.output, kept) {
             Output::Memory(written) => {
                 String::from_utf8_lossy(&written).trim_end_matches('\n').to_owned()
