@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use futures_util::future::join_all;
+use futures_util::stream::FuturesOrdered;
 
 use crate::checked::Checked;
 use crate::engine::{Engine, EngineName};
@@ -132,8 +134,8 @@ impl Catalog {
                     .iter()
                     .map(|name| self.provider(name.as_str()))
                     .collect::<Result<_>>()?;
-                let surveys =
-                    join_all(preferred.into_iter().map(|provider| survey(provider, host))).await;
+                let asked = preferred.into_iter().map(|provider| survey(provider, host));
+                let surveys = until_ready(asked.collect()).await;
                 let names: Vec<&str> = self.preference.iter().map(EngineName::as_str).collect();
                 let because = format!("the first ready one of {}", names.join(", "));
                 take_ready(surveys, because).map_err(|surveys| {
@@ -174,6 +176,21 @@ async fn survey(provider: &Arc<dyn EngineProvider>, host: &Host) -> Survey {
     Survey { engine, detections }
 }
 
+/// Asks all at once, and waits for no engine behind the first ready one in their order.
+async fn until_ready(mut asked: FuturesOrdered<impl Future<Output = Survey>>) -> Vec<Survey> {
+    let mut surveys: Vec<Survey> = Vec::new();
+    let is_ready = |survey: &Survey| {
+        survey.detections.iter().any(|found| matches!(found, Detection::Ready(_)))
+    };
+    while let Some(survey) = asked.next().await {
+        surveys.push(survey);
+        if surveys.last().is_some_and(is_ready) {
+            break;
+        }
+    }
+    surveys
+}
+
 fn take_ready(surveys: Vec<Survey>, because: String) -> Result<Selection, Vec<Survey>> {
     let ready =
         surveys.iter().flat_map(|survey| &survey.detections).find_map(|found| match found {
@@ -194,9 +211,11 @@ fn none_ready(message: String, surveys: &[Survey]) -> Error {
             // Writing to a string cannot fail.
             let _ = match detection {
                 Detection::Ready(_) => Ok(()),
-                Detection::Absent { place } => {
+                // It says where it was looked for, or why it cannot be there.
+                Detection::Absent { place } if place.contains('/') => {
                     write!(cause, "{separator}{engine}: nothing at {place}")
                 }
+                Detection::Absent { place } => write!(cause, "{separator}{engine}: {place}"),
                 Detection::Unusable { place, error } => {
                     remedy = remedy.or_else(|| error.remedy().map(str::to_owned));
                     let why = error.causes().into_iter().next();
@@ -210,5 +229,62 @@ fn none_ready(message: String, surveys: &[Survey]) -> Error {
     match remedy {
         Some(remedy) => error.with_remedy(remedy),
         None => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use async_trait::async_trait;
+
+    /// An engine that answers as its name says: `ready`, `absent`, or never.
+    #[derive(Debug)]
+    struct Candidate(&'static str);
+
+    #[async_trait]
+    impl EngineProvider for Candidate {
+        fn name(&self) -> EngineName {
+            EngineName::new(self.0)
+        }
+
+        async fn detect(&self, _host: &Host) -> Vec<Detection> {
+            match self.0 {
+                "ready" => vec![Detection::Ready(Instance::new(self.name(), "here", "test", "1"))],
+                "absent" => vec![Detection::Absent { place: "/run/absent.sock".into() }],
+                "planned" => vec![Detection::Absent { place: "it is planned".into() }],
+                _ => std::future::pending().await,
+            }
+        }
+
+        async fn open(
+            &self,
+            _host: &Host,
+            _instance: &Instance,
+            _builder: Option<&str>,
+        ) -> Result<Arc<dyn Engine>> {
+            Err(Error::new(ErrorKind::Bug, "nothing is opened here"))
+        }
+    }
+
+    async fn choose(names: &[&'static str]) -> Result<Selection> {
+        let provider = |&name| Arc::new(Candidate(name)) as Arc<dyn EngineProvider>;
+        let catalog = Catalog::new(names.iter().map(provider).collect());
+        catalog.choose(&[], &Host::with_variables("/", [("A", "b")])).await
+    }
+
+    #[tokio::test]
+    async fn an_engine_behind_the_first_ready_one_is_not_waited_for() {
+        let start = std::time::Instant::now();
+        let selection = choose(&["absent", "ready", "stuck"]).await.unwrap();
+        assert_eq!(selection.instance.engine.as_str(), "ready");
+        assert_eq!(selection.because, "the first ready one of absent, ready, stuck");
+        assert!(start.elapsed() < DETECTION_LIMIT);
+    }
+
+    #[tokio::test]
+    async fn every_place_is_named_when_nothing_is_ready() {
+        let error = choose(&["absent", "planned"]).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert_eq!(error.causes(), ["absent: nothing at /run/absent.sock; planned: it is planned"]);
     }
 }
