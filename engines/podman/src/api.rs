@@ -12,21 +12,22 @@ use serde::de::DeserializeOwned;
 use crate::autostart::Service;
 use crate::errors;
 use crate::query::Address;
-use crate::wire::{Info, Version};
+use crate::wire::Created;
 
 /// The longest answer that is taken whole: the list of all images of a busy machine.
 const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
 
 /// What the service says of itself.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Server {
     /// Podman's version.
     pub(crate) version: Release,
     /// The version as it was reported.
     pub(crate) version_text: String,
-    /// Buildah's version. Zero if the service could not tell.
+    /// Buildah's version. Zero if the service does not tell.
     pub(crate) buildah: Release,
-    pub(crate) info: Info,
+    /// Whether it runs as an ordinary user, as far as its socket shows.
+    pub(crate) rootless: Option<bool>,
 }
 
 /// A version as numbers.
@@ -51,46 +52,66 @@ impl fmt::Display for Release {
 /// Who answers at an endpoint.
 #[derive(Debug)]
 pub(crate) enum Identity {
-    Podman(Box<Server>),
+    Podman(Server),
     /// Something else.
     Other,
 }
 
 /// Asks who answers at `endpoint`.
+///
+/// Only the head of a ping is looked at: `version` and `info` run other programs and took half a second on Debian 12.
 pub(crate) async fn identify(endpoint: &Endpoint, host: &Host) -> Result<Identity> {
     let http = Client::new(endpoint.clone(), host.clone());
-    let version = whole(&http, get_request(&Address::compatible(&["version"]))?);
-    let info = whole(&http, get_request(&Address::libpod(&["info"]))?);
-    let (version, info) = tokio::join!(version, info);
-    let (status, body) = version?;
-    if status == StatusCode::NOT_FOUND {
+    let request = Request::get("/_ping").body(Body::empty());
+    let request = request.map_err(|error| {
+        Error::new(ErrorKind::Bug, "cannot address a request").with_source(error)
+    })?;
+    let response = http.request(request).await?;
+    let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+    let Some(version) = header("libpod-api-version") else {
+        let status = response.status();
+        if status.is_server_error() {
+            let body = read_to_end(response.into_body(), ANSWER_LIMIT).await?;
+            return Err(errors::of_answer("cannot ask the service who it is", status, &body));
+        }
         return Ok(Identity::Other);
-    }
-    if status != StatusCode::OK {
-        return Err(errors::of_answer("cannot ask the service who it is", status, &body));
-    }
-    let version: Version = parse(&body)?;
-    if !version.components.iter().any(|component| component.name == "Podman Engine") {
-        return Ok(Identity::Other);
-    }
-    // QUIRK(podman 4.3, rootless in pure cgroup2 without cgroup.controllers): `info` answers 500, and all else works.
-    let info = match info {
-        Ok((StatusCode::OK, body)) => parse(&body)?,
-        Ok(_) => Info::default(),
-        Err(error) => return Err(error),
     };
-    let release = Release::parse(&version.version);
+    let release = Release::parse(version);
     if release < Release(4, 0, 0) {
         return Err(Error::new(ErrorKind::Unavailable, format!("Podman {release} is too old"))
             .with_cause("its API lacks what a build needs")
             .with_remedy("update Podman to version 4.0 or newer"));
     }
-    Ok(Identity::Podman(Box::new(Server {
+    Ok(Identity::Podman(Server {
         version: release,
-        version_text: version.version,
-        buildah: Release::parse(&info.host.buildah_version),
-        info,
-    })))
+        version_text: version.to_owned(),
+        buildah: Release::parse(header("libpod-buildah-version").unwrap_or_default()),
+        rootless: rootless(endpoint),
+    }))
+}
+
+/// Tells by the socket whether a service is rootless: it belongs to the user who runs the service.
+fn rootless(endpoint: &Endpoint) -> Option<bool> {
+    match endpoint {
+        Endpoint::Unix { path } => {
+            use std::os::unix::fs::MetadataExt as _;
+            Some(path.metadata().ok()?.uid() != 0)
+        }
+        Endpoint::Ssh { path: Some(path), .. } if path.starts_with("/run/user") => Some(true),
+        Endpoint::Ssh { path: Some(path), .. } if path.starts_with("/run/podman") => Some(false),
+        Endpoint::Ssh { .. } | Endpoint::Tcp { .. } | Endpoint::Tls { .. } => None,
+    }
+}
+
+/// Asks for the storage driver. It is told by any image; a store that has none does not tell.
+pub(crate) async fn storage_driver(endpoint: &Endpoint, host: &Host) -> Option<String> {
+    let http = Client::new(endpoint.clone(), host.clone());
+    let (_, body) =
+        whole(&http, get_request(&Address::libpod(&["images/json"])).ok()?).await.ok()?;
+    let images: Vec<Created> = parse(&body).ok()?;
+    let address = Address::libpod(&["images/", &images.first()?.id, "/json"]);
+    let (_, body) = whole(&http, get_request(&address).ok()?).await.ok()?;
+    parse::<podman_api_stubs::models::ImageData>(&body).ok()?.graph_driver?.name
 }
 
 /// A service that answered.
@@ -129,7 +150,7 @@ impl Api {
     pub(crate) async fn post<T: DeserializeOwned>(
         &self,
         address: &Address,
-        body: &impl Serialize,
+        body: &(impl Serialize + Sync),
         what: &str,
     ) -> Result<T> {
         self.ask(json_request(Method::POST, address, body)?, what).await

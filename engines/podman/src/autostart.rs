@@ -72,10 +72,10 @@ impl Service {
         let events =
             events.with_json("filters", &serde_json::json!({"container": ["boxwright.none"]}));
         loop {
-            if let Ok(request) = Request::get(events.as_str()).body(Body::empty()) {
-                if let Ok(response) = client.hold(request).await {
-                    return Ok(response.into_body());
-                }
+            if let Ok(request) = Request::get(events.as_str()).body(Body::empty())
+                && let Ok(response) = client.hold(request).await
+            {
+                return Ok(response.into_body());
             }
             let pause = tokio::time::sleep(Duration::from_millis(20));
             tokio::select! {

@@ -176,10 +176,10 @@ fn connections(host: &Host) -> Result<Connections> {
     let json = host
         .path_variable("PODMAN_CONNECTIONS_CONF")
         .or_else(|| Some(host.config_folder()?.join("containers/podman-connections.json")));
-    if let Some(file) = json {
-        if let Some(text) = read(&file)? {
-            add_connections_json(&text, &mut found).map_err(|error| broken(&file, &error))?;
-        }
+    if let Some(file) = json
+        && let Some(text) = read(&file)?
+    {
+        add_connections_json(&text, &mut found).map_err(|error| broken(&file, &error))?;
     }
     Ok(found)
 }

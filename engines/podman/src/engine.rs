@@ -25,7 +25,7 @@ impl PodmanEngine {
         let endpoint = api.endpoint().to_string();
         let version = server.version_text.clone();
         let mut info = EngineInfo::new(provider::NAME, version, endpoint, provider::BUILDER);
-        info.rootless = server.info.host.security.rootless;
+        info.rootless = server.rootless;
         let capabilities = capabilities::of(server);
         Self { api, info, capabilities }
     }

@@ -41,25 +41,17 @@ pub(crate) fn of_build(step: Option<&str>, text: &str) -> Error {
     let text = text.trim();
     let cause = readable(after_step(text, step));
     let cause = cause.as_str();
-    let exit_code = exit_code(cause);
-    let kind = match exit_code {
-        Some(_) => ErrorKind::BuildFailed,
-        None => dockerfile_kind(text).or_else(|| kind_of(cause)).unwrap_or(ErrorKind::BuildFailed),
-    };
-    let message = match (step, exit_code) {
-        (Some(step), Some(code)) => format!("`{}` ended with exit code {code}", shortened(step)),
-        (Some(step), None) => format!("cannot do `{}`", shortened(step)),
-        (None, _) => "the build failed".to_owned(),
-    };
-    let mut error = Error::new(kind, message);
-    if exit_code.is_none() {
-        error = error.with_cause(one_line(cause));
+    if let (Some(step), Some(code)) = (step, exit_code(cause)) {
+        return Error::step_failed(step, code);
     }
+    let kind = dockerfile_kind(text).or_else(|| kind_of(cause)).unwrap_or(ErrorKind::BuildFailed);
+    let message = match step {
+        Some(step) => format!("cannot do `{}`", shortened(step)),
+        None => "the build failed".to_owned(),
+    };
+    let mut error = Error::new(kind, message).with_cause(one_line(cause));
     if let Some(step) = step {
         error = error.with_context("step", step);
-    }
-    if let Some(code) = exit_code {
-        error = error.with_context("exit code", code.to_string());
     }
     let registry = step.and_then(registry_of_step);
     let remedy = registry.and_then(|registry| remedy(kind, &registry, cause));

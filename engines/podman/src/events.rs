@@ -110,13 +110,11 @@ impl BuildLog {
             return false;
         }
         if let Some(rest) = line.strip_prefix("--> ") {
-            if let Some(id) = rest.strip_prefix("Using cache ") {
-                if is_hex(id, 64) {
-                    if let Some(current) = &mut self.current {
-                        current.is_cached = true;
-                    }
-                    return true;
+            if rest.strip_prefix("Using cache ").is_some_and(|id| is_hex(id, 64)) {
+                if let Some(current) = &mut self.current {
+                    current.is_cached = true;
                 }
+                return true;
             }
             return is_hex(rest, 11) || is_hex(rest, 12);
         }

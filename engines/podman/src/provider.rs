@@ -10,7 +10,7 @@ use boxwright_core::{
 use boxwright_http::Endpoint;
 use futures_util::future::join_all;
 
-use crate::api::{Api, Identity, Server, identify};
+use crate::api::{Api, Identity, Server, identify, storage_driver};
 use crate::autostart::{self, Service};
 use crate::config::PodmanConfig;
 use crate::endpoints::{Place, Places, ROOT_SOCKET, places};
@@ -21,6 +21,12 @@ pub(crate) const NAME: EngineName = EngineName::new("podman");
 
 /// The one way Podman builds.
 pub(crate) const BUILDER: &str = "buildah";
+
+/// How long a place that answered has for what is nice to know: a store with many images takes long to list them.
+const FACT_LIMIT: Duration = Duration::from_millis(60);
+
+/// The same for a place on another machine.
+const FAR_FACT_LIMIT: Duration = Duration::from_millis(600);
 
 /// What stands for the program where no service listens.
 const PROGRAM: &str = "the program `podman`";
@@ -94,7 +100,7 @@ impl EngineProvider for PodmanProvider {
         };
         match identify(&endpoint, host).await? {
             Identity::Podman(server) => {
-                let api = Api::new(endpoint, host.clone(), *server, service);
+                let api = Api::new(endpoint, host.clone(), server, service);
                 Ok(Arc::new(PodmanEngine::new(api)))
             }
             Identity::Other => Err(not_podman(&endpoint)),
@@ -154,22 +160,37 @@ async fn ask_named(place: &Place, host: &Host) -> Detection {
 
 /// Asks one place. `None` means that nothing of Podman's is there.
 async fn ask(place: &Place, host: &Host) -> Option<Detection> {
-    if let Endpoint::Unix { path } = &place.endpoint {
-        if path.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
-        {
-            return None;
-        }
+    if let Endpoint::Unix { path } = &place.endpoint
+        && path.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+    {
+        return None;
     }
-    let answer = tokio::time::timeout(LIMIT, identify(&place.endpoint, host)).await;
+    let question = async {
+        let identity = identify(&place.endpoint, host).await?;
+        let driver = match &identity {
+            Identity::Podman(_) => {
+                let limit = if place.endpoint.is_unix() { FACT_LIMIT } else { FAR_FACT_LIMIT };
+                tokio::time::timeout(limit, storage_driver(&place.endpoint, host))
+                    .await
+                    .ok()
+                    .flatten()
+            }
+            Identity::Other => None,
+        };
+        Ok((identity, driver))
+    };
+    let answer = tokio::time::timeout(LIMIT, question).await;
     let answer = answer.unwrap_or_else(|_| {
         Err(Error::new(ErrorKind::Unavailable, "no answer within two seconds")
             .with_cause("the service hangs, or its machine is not to be reached"))
     });
     let unusable = |error: Error| Detection::Unusable { place: place.endpoint.to_string(), error };
     match answer {
-        Ok(Identity::Podman(server)) => Some(Detection::Ready(instance(place, &server))),
-        Ok(Identity::Other) | Err(_) if place.is_dockers => None,
-        Ok(Identity::Other) => Some(unusable(not_podman(&place.endpoint))),
+        Ok((Identity::Podman(server), driver)) => {
+            Some(Detection::Ready(instance(place, server, driver)))
+        }
+        Ok((Identity::Other, _)) | Err(_) if place.is_dockers => None,
+        Ok((Identity::Other, _)) => Some(unusable(not_podman(&place.endpoint))),
         Err(error) => Some(unusable(with_podmans_remedy(error, place, host))),
     }
 }
@@ -208,24 +229,13 @@ fn start_command(endpoint: &Endpoint, host: &Host) -> String {
     format!("podman system service --time 0 {endpoint} &")
 }
 
-fn instance(place: &Place, server: &Server) -> Instance {
-    let mut instance = Instance::new(
-        NAME,
-        place.endpoint.to_string(),
-        place.source.clone(),
-        server.version_text.clone(),
-    );
-    instance.rootless = server.info.host.security.rootless;
-    instance.storage_driver = server.info.store.graph_driver_name.clone();
+fn instance(place: &Place, server: Server, driver: Option<String>) -> Instance {
+    let endpoint = place.endpoint.to_string();
+    let mut instance = Instance::new(NAME, endpoint, place.source.clone(), server.version_text);
+    instance.rootless = server.rootless;
+    instance.storage_driver = driver;
     instance.builders = vec![BUILDER.to_owned()];
-    let host = &server.info.host;
-    let facts = [
-        ("Buildah", host.buildah_version.as_str()),
-        ("runtime", host.oci_runtime.name.as_str()),
-        ("network", host.network_backend.as_str()),
-    ];
-    let notes = facts.iter().filter(|(_, value)| !value.is_empty());
-    instance.notes = notes.map(|(name, value)| format!("{name} {value}")).collect();
+    instance.notes = vec![format!("Buildah {}", server.buildah)];
     if place.endpoint.is_exposed() {
         instance
             .notes

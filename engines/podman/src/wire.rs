@@ -58,55 +58,6 @@ pub(crate) struct Failure {
     pub(crate) message: String,
 }
 
-/// `GET /version`, which Docker answers too.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub(crate) struct Version {
-    pub(crate) version: String,
-    pub(crate) components: Vec<Component>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub(crate) struct Component {
-    pub(crate) name: String,
-}
-
-/// `GET /libpod/info`, the little of it that matters.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub(crate) struct Info {
-    pub(crate) host: HostInfo,
-    pub(crate) store: StoreInfo,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(crate) struct HostInfo {
-    pub(crate) buildah_version: String,
-    pub(crate) network_backend: String,
-    pub(crate) oci_runtime: RuntimeInfo,
-    pub(crate) security: SecurityInfo,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub(crate) struct RuntimeInfo {
-    pub(crate) name: String,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub(crate) struct SecurityInfo {
-    pub(crate) rootless: Option<bool>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(crate) struct StoreInfo {
-    pub(crate) graph_driver_name: Option<String>,
-}
-
 /// An image in a list. The generated model lacks `IsManifestList`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -117,7 +68,7 @@ pub(crate) struct ListedImage {
     pub(crate) summary: Option<podman_api_stubs::models::LibpodImageSummary>,
 }
 
-/// What was created.
+/// What was created, or is listed, by its id.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Created {
