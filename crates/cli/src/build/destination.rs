@@ -33,7 +33,7 @@ pub(super) fn check_folder(what: &str, path: &Path) -> Result<()> {
                 .with_remedy("name the folder that it points at"))
         }
         Ok(Some(data)) if data.is_dir() => try_writing(what, path, path),
-        Ok(Some(_)) => Err(cannot(what, path, "it is there, and no folder")),
+        Ok(Some(_)) => Err(cannot(what, path, "it exists, and is no folder")),
         Ok(None) => check_parent(what, path),
         Err(error) => Err(cannot(what, path, &error.to_string())),
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use boxwright_core::{
     BuildOutput, BuildRequest, Engine, Error, LocalImage, PushOutput, RemoveRequest, Result,
-    Selection, Session,
+    Session,
 };
 
 use super::push;
@@ -54,11 +54,14 @@ pub(super) async fn run(args: &BuildArgs, app: &App) -> Outcome {
 
 /// Says which engine and builder were chosen, and why.
 fn chosen(opened: &Opened) -> String {
-    let Selection { because, .. } = &opened.selection;
+    let because = match &opened.selection.because {
+        auto if auto.starts_with("the ") => auto.clone(),
+        origin => format!("as `{origin}` says"),
+    };
     let info = opened.engine.info();
     let rootless = if info.rootless == Some(true) { ", rootless" } else { "" };
     format!(
-        "building with {} {} ({}{rootless}) at {}: {because}",
+        "building with {} {} ({}{rootless}) at {}, {because}",
         info.name, info.version, info.builder, info.endpoint
     )
 }
@@ -132,7 +135,7 @@ fn print(done: &Done, args: &BuildArgs, app: &App) -> Result<()> {
     if args.push && !args.progress.quiet {
         return push::print(&done.pushed, app);
     }
-    if done.kept {
+    if done.kept && done.failed.is_none() {
         app.console.data(done.output.id.as_str())?;
     }
     Ok(())

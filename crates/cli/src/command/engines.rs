@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::args::{EnginesArgs, Format};
 use crate::exit_code::Outcome;
-use crate::render::{Ink, Table, render_remark};
+use crate::render::{Ink, Paint, Table, render_remark};
 
 pub(super) async fn run(args: &EnginesArgs, app: &App) -> Outcome {
     let settings = app.settings(&args.engine)?;
@@ -103,8 +103,8 @@ fn text(surveys: &[Survey], chosen: Option<&Chosen<'_>>, app: &App) -> String {
             match found {
                 Detection::Ready(it) => {
                     ready_row(&mut table, it);
-                    for note in &it.notes {
-                        remarks += &render_remark(name, note, &[], None, paint);
+                    if !it.notes.is_empty() {
+                        remarks += &render_remark(name, &it.notes.join(", "), &[], None, paint);
                     }
                 }
                 Detection::Unusable { place, error } => {
@@ -120,10 +120,8 @@ fn text(surveys: &[Survey], chosen: Option<&Chosen<'_>>, app: &App) -> String {
             table.ink(1, Ink::Dim);
         }
         // Where another instance answered, it does not matter where none was.
-        if !places.is_empty()
-            && !survey.detections.iter().any(|it| matches!(it, Detection::Ready(_)))
-        {
-            remarks += &render_remark(name, "not found; looked at:", &places, None, paint);
+        if !survey.detections.iter().any(|it| matches!(it, Detection::Ready(_))) {
+            remarks += &absent(name, &places, paint);
         }
     }
     let mut out = table.render(paint);
@@ -155,7 +153,19 @@ fn ready_row(table: &mut Table, it: &Instance) {
     table.ink(1, Ink::Green);
 }
 
-fn unusable(name: &str, place: &str, error: &Error, paint: crate::render::Paint) -> String {
+/// Says where an engine was looked for, or why it cannot be anywhere.
+fn absent(name: &str, places: &[String], paint: Paint) -> String {
+    match places {
+        [] => String::new(),
+        [one] if one.contains('/') => {
+            render_remark(name, &format!("nothing at {one}"), &[], None, paint)
+        }
+        [one] => render_remark(name, one, &[], None, paint),
+        many => render_remark(name, "nothing at any of these places", many, None, paint),
+    }
+}
+
+fn unusable(name: &str, place: &str, error: &Error, paint: Paint) -> String {
     let mut lines = vec![error.to_string()];
     lines.extend(error.causes().into_iter().map(|cause| format!("caused by: {cause}")));
     render_remark(name, &format!("unusable at {place}"), &lines, error.remedy(), paint)

@@ -1,0 +1,1 @@
+//! Daemons that are not there, hang, or are closed.

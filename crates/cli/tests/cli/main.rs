@@ -1,0 +1,13 @@
+//! The program as a process: what goes in, and all that comes out.
+
+#![expect(clippy::unwrap_used, reason = "a panic in a test is a failed test with its place")]
+
+mod build;
+mod daemons;
+mod harness;
+mod images;
+mod outputs;
+mod settings;
+mod signals;
+mod transfer;
+mod usage;
