@@ -20,7 +20,30 @@ pub(crate) fn add(corpus: &mut Corpus) {
             });
         }
     }
+    lint(corpus);
     ports(corpus);
+}
+
+/// Dockerfiles that upstream warns about. Only those that it refuses are refused.
+fn lint(corpus: &mut Corpus) {
+    for case in rows(&corpus.table("buildkit-dockerfile/lint.json")["cases"]) {
+        corpus.row(format!("plans/lint/{}", text(&case["id"])), move || {
+            let fact = match case["build_err"].as_str() {
+                None => None,
+                Some(error) if error.contains("unknown instruction: BADCMD") => {
+                    Some("unknown instruction `BADCMD`")
+                }
+                Some(error) if error.contains("failed to parse platform") => Some("is no platform"),
+                Some(other) => return Err(format!("a new kind of error: {other}")),
+            };
+            let attributes = case["attrs"].as_object().cloned().unwrap_or_default();
+            let build_args = attributes.iter().filter_map(|(key, value)| {
+                Some((key.strip_prefix("build-arg:")?.to_owned(), text(value)))
+            });
+            let options = Options { build_args: build_args.collect(), ..Options::default() };
+            judge(&text(&case["dockerfile"]), options, fact)
+        });
+    }
 }
 
 fn options(case: &Value) -> Options {
