@@ -165,6 +165,22 @@ impl Error {
         }))
     }
 
+    /// Returns the error for a step whose command exited with `exit_code`, worded alike for every engine. A
+    /// builder's own counting before the instruction, as in `[2/3] RUN make`, is left out.
+    #[must_use]
+    pub fn step_failed(step: &str, exit_code: i64) -> Self {
+        let counted = step.strip_prefix('[').and_then(|rest| rest.split_once("] "));
+        let instruction = counted.map_or(step, |(_, instruction)| instruction).trim();
+        let line = instruction.lines().next().unwrap_or_default();
+        let mut shown: String = line.chars().take(100).collect();
+        if shown.len() < instruction.len() {
+            shown.push('…');
+        }
+        Self::new(ErrorKind::BuildFailed, format!("`{shown}` exited with status {exit_code}"))
+            .with_context("step", instruction)
+            .with_context("exit code", exit_code.to_string())
+    }
+
     /// Adds why it happened, as the error that was met.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
@@ -308,6 +324,19 @@ mod tests {
         let error =
             Error::new(ErrorKind::Unavailable, "cannot reach the daemon").with_source(inner);
         assert_eq!(error.causes(), ["connection refused"]);
+    }
+
+    #[test]
+    fn a_failed_step_is_named_without_the_builders_counting() {
+        let error = Error::step_failed("[build 2/3] RUN make \\\n  all", 2);
+        assert_eq!(error.to_string(), "`RUN make \\…` exited with status 2");
+        let context: Vec<_> =
+            error.context().iter().map(|(name, value)| (*name, value.as_str())).collect();
+        assert_eq!(context, [("step", "RUN make \\\n  all"), ("exit code", "2")]);
+        assert_eq!(
+            Error::step_failed("RUN [ -e /x ]", 1).to_string(),
+            "`RUN [ -e /x ]` exited with status 1"
+        );
     }
 
     #[test]

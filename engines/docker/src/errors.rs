@@ -39,7 +39,12 @@ const DAEMON: &[Rule] = &[
         "free some of it: `docker system df` shows what takes it, `docker system prune` removes what nothing uses",
     ),
     rule(
-        &["an image does not exist locally", "no such image", "no such container"],
+        &[
+            "an image does not exist locally",
+            "tag does not exist",
+            "no such image",
+            "no such container",
+        ],
         ErrorKind::NotFound,
         "the daemon has nothing of that name",
         "`boxwright images` lists what it has",
@@ -94,6 +99,7 @@ const REGISTRY: &[Rule] = &[
         &[
             "unauthorized",
             "authentication required",
+            "authorization failed",
             "incorrect username or password",
             "status: 401",
         ],
@@ -194,7 +200,7 @@ const REGISTRY: &[Rule] = &[
     ),
 ];
 
-/// What goes wrong in the classic builder, besides a command that fails.
+/// What goes wrong in a build, besides a command that fails.
 const BUILD: &[Rule] = &[
     rule(
         &["requires buildkit"],
@@ -233,6 +239,8 @@ const BUILD: &[Rule] = &[
     ),
     rule(
         &[
+            "failed to compute cache key",
+            "failed to calculate checksum",
             "no such file or directory",
             "file not found in build context",
             "no source files were specified",
@@ -241,6 +249,12 @@ const BUILD: &[Rule] = &[
         ErrorKind::BuildFailed,
         "a file to copy is not there",
         "correct its path and the ignore file; paths are seen from the context",
+    ),
+    rule(
+        &["secret", "ssh forward"],
+        ErrorKind::BuildFailed,
+        "a step needs a secret or an ssh agent that was not given",
+        "give it with `--secret id=ID,src=FILE` or `--ssh default`",
     ),
 ];
 
@@ -261,16 +275,15 @@ pub(crate) fn registry_failed(what: impl Into<String>, image: &ImageRef, words: 
     }
 }
 
-/// Returns the error for a classic build that ended with `words` at `step`.
+/// Returns the error for a build that ended with `words` at `step`, by whichever builder.
 pub(crate) fn build_failed(step: Option<&str>, code: Option<i64>, words: &str) -> Error {
     let code = code.or_else(|| exit_code(words));
     if let (Some(step), Some(code)) = (step, code) {
-        return Error::new(ErrorKind::BuildFailed, format!("the step `{step}` failed"))
-            .with_cause(format!("its command exited with status {code}"))
-            .with_context("step", step)
-            .with_context("exit code", code.to_string());
+        return Error::step_failed(step, code);
     }
-    let at_base = step.is_none_or(|step| step.to_ascii_uppercase().contains("FROM"));
+    let at_base = step.is_none_or(|step| {
+        step.contains("load metadata for ") || step.to_ascii_uppercase().contains("FROM")
+    });
     let base = step.filter(|_| at_base).and_then(base_of);
     let plain = base.as_ref().map_or_else(|| words.to_owned(), |base| without_name(words, base));
     let tables: &[&[Rule]] = if at_base { &[BUILD, DAEMON, REGISTRY] } else { &[DAEMON, BUILD] };
@@ -297,8 +310,11 @@ fn exit_code(words: &str) -> Option<i64> {
     code.trim().parse().ok()
 }
 
-/// Returns the image that a step with `FROM` names.
+/// Returns the image that a step with `FROM`, or BuildKit's step for its metadata, names.
 fn base_of(step: &str) -> Option<ImageRef> {
+    if let Some((_, image)) = step.split_once("load metadata for ") {
+        return image.trim().parse().ok();
+    }
     let mut words = step.split_whitespace();
     words.find(|word| word.eq_ignore_ascii_case("from"))?;
     words.find(|word| !word.starts_with("--"))?.parse().ok()
@@ -514,6 +530,11 @@ mod tests {
                 Some("FROM localhost:5201/a"),
                 "Head \"http://localhost:5201/v2/a/manifests/latest\": no basic auth credentials",
                 ErrorKind::Unauthorized,
+            ),
+            (
+                Some("COPY secrets/x /"),
+                "failed to compute cache key: \"/secrets/x\" not found: not found",
+                ErrorKind::BuildFailed,
             ),
             (Some("RUN true"), "write /x: no space left on device", ErrorKind::Exhausted),
             (Some("RUN true"), "something new", ErrorKind::BuildFailed),

@@ -412,13 +412,12 @@ impl Build<'_> {
             return Err(Session::cancelled());
         }
         if status != 0 {
-            let message = format!("`RUN {}` ended with exit code {status}", instruction.rest);
-            let error = Error::new(ErrorKind::BuildFailed, message)
-                .with_context("step", format!("RUN {}", instruction.rest));
-            return Err(match self.engine.has(Defect::ForgetsExitCodes) {
-                true => error,
-                false => error.with_context("exit code", status.to_string()),
-            });
+            let step = format!("RUN {}", instruction.rest);
+            if self.engine.has(Defect::ForgetsExitCodes) {
+                let error = Error::new(ErrorKind::BuildFailed, format!("`{step}` failed"));
+                return Err(error.with_context("step", step));
+            }
+            return Err(Error::step_failed(&step, status.into()));
         }
         Ok(root)
     }

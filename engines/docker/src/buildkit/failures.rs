@@ -6,6 +6,7 @@ use boxwright_core::{Error, ErrorKind, Session};
 use tonic::{Code, Status};
 
 use super::status::FailedStep;
+use crate::errors;
 
 /// Keeps the first error of our own that a service of the session met: what the daemon makes of it
 /// afterwards has lost its cause and remedy.
@@ -46,177 +47,18 @@ pub(super) fn solve_failed(status: &Status, failed: Option<&FailedStep>) -> Erro
     if let Some(failed) = failed
         && let Some(code) = exit_code(&failed.error)
     {
-        return Error::new(ErrorKind::BuildFailed, format!("the step `{}` failed", failed.name))
-            .with_cause(format!("its command exited with status {code}"))
-            .with_context("step", failed.name.clone())
-            .with_context("exit code", code.to_string());
+        return Error::step_failed(&failed.name, code);
     }
-    let error = classify(&said, status);
-    match failed {
-        Some(failed) => error.with_context("step", failed.name.clone()),
-        None => error,
+    // The connection broke: `tonic` puts the transport's error behind its own words.
+    if status.code() == Code::Unavailable || broke(&said.to_ascii_lowercase()) {
+        return gone(&said);
     }
+    errors::build_failed(failed.map(|failed| failed.name.as_str()), None, &said)
 }
 
-/// The words that tell one failure from another, in the order in which they are looked for.
-const KINDS: &[(&str, ErrorKind, &str, Option<&str>)] = &[
-    (
-        "no space left on device",
-        ErrorKind::Exhausted,
-        "the daemon's disk is full",
-        Some("free some with `docker builder prune` and `docker image prune`"),
-    ),
-    ("disk quota exceeded", ErrorKind::Exhausted, "the daemon's disk quota is used up", None),
-    ("parse error", ErrorKind::InvalidDockerfile, "the Dockerfile does not parse", None),
-    (
-        "file with no instructions",
-        ErrorKind::InvalidDockerfile,
-        "the Dockerfile has no instructions",
-        Some("begin it with `FROM`"),
-    ),
-    (
-        "the Dockerfile cannot be empty",
-        ErrorKind::InvalidDockerfile,
-        "the Dockerfile is empty",
-        Some("begin it with `FROM`"),
-    ),
-    (
-        "no build stage in current context",
-        ErrorKind::InvalidDockerfile,
-        "an instruction stands before the first `FROM`",
-        Some("begin the Dockerfile with `FROM`"),
-    ),
-    ("could not be found", ErrorKind::NotFound, "the Dockerfile has no such stage", None),
-    ("target stage", ErrorKind::NotFound, "the Dockerfile has no such stage", None),
-    (
-        "unknown flag",
-        ErrorKind::InvalidDockerfile,
-        "the daemon's builder does not know a flag",
-        Some("use a newer Docker"),
-    ),
-    ("dockerfile parse", ErrorKind::InvalidDockerfile, "the Dockerfile does not parse", None),
-    ("unknown instruction", ErrorKind::InvalidDockerfile, "the Dockerfile does not parse", None),
-    (
-        "pull access denied",
-        ErrorKind::NotFound,
-        "cannot pull a base image",
-        Some("check its name; if it is private, log in with `boxwright login`"),
-    ),
-    (
-        "insufficient_scope",
-        ErrorKind::Unauthorized,
-        "cannot pull a base image",
-        Some("log in with `boxwright login`, or ask for access"),
-    ),
-    (
-        "401 unauthorized",
-        ErrorKind::Unauthorized,
-        "cannot pull a base image",
-        Some("log in with `boxwright login`"),
-    ),
-    (
-        "unauthorized:",
-        ErrorKind::Unauthorized,
-        "cannot pull a base image",
-        Some("log in with `boxwright login`"),
-    ),
-    (
-        "403 forbidden",
-        ErrorKind::Unauthorized,
-        "cannot pull a base image",
-        Some("ask the owner of the repository for access"),
-    ),
-    (
-        "toomanyrequests",
-        ErrorKind::Exhausted,
-        "the registry's rate limit is used up",
-        Some("log in with `boxwright login`, or wait"),
-    ),
-    (
-        "manifest unknown",
-        ErrorKind::NotFound,
-        "cannot pull a base image",
-        Some("check its name and tag"),
-    ),
-    (
-        "failed to resolve source metadata",
-        ErrorKind::NotFound,
-        "cannot pull a base image",
-        Some("check its name and tag"),
-    ),
-    (
-        "no match for platform",
-        ErrorKind::NotFound,
-        "a base image is not there for this platform",
-        Some("choose another with `--platform`"),
-    ),
-    (
-        "x509:",
-        ErrorKind::Unavailable,
-        "the daemon does not trust a registry's certificate",
-        Some("put its CA into /etc/docker/certs.d/HOST/ca.crt on the daemon's machine"),
-    ),
-    (
-        "connection refused",
-        ErrorKind::Unavailable,
-        "the daemon cannot reach a registry",
-        Some("check the registry's host and port"),
-    ),
-    (
-        "no such host",
-        ErrorKind::Unavailable,
-        "the daemon cannot find a registry's host",
-        Some("check the registry's host name"),
-    ),
-    ("i/o timeout", ErrorKind::Unavailable, "the daemon got no answer from a registry", None),
-    (
-        "failed to compute cache key",
-        ErrorKind::BuildFailed,
-        "a file to copy is not there",
-        Some("check its path and the ignore file; paths are seen from the context"),
-    ),
-    (
-        "failed to calculate checksum",
-        ErrorKind::BuildFailed,
-        "a file to copy is not there",
-        Some("check its path and the ignore file; paths are seen from the context"),
-    ),
-    (
-        "secret",
-        ErrorKind::BuildFailed,
-        "a secret that a step needs is not there",
-        Some("give it with `--secret id=ID,src=FILE`"),
-    ),
-];
-
-fn classify(said: &str, status: &Status) -> Error {
-    let lower = said.to_ascii_lowercase();
-    let found = KINDS.iter().find(|(words, ..)| lower.contains(&words.to_ascii_lowercase()));
-    match (found, status.code()) {
-        (Some((_, kind, message, remedy)), _) => {
-            let error = Error::new(*kind, *message).with_cause(said);
-            match remedy {
-                Some(remedy) => error.with_remedy(*remedy),
-                None => error,
-            }
-        }
-        (None, Code::Unavailable) => gone(said),
-        // The connection broke: `tonic` puts the transport's error behind its own words.
-        (None, Code::Unknown | Code::Internal) if broke(&lower) => gone(said),
-        (None, _) => Error::new(ErrorKind::BuildFailed, "the build failed").with_cause(said),
-    }
-}
-
-fn broke(lower: &str) -> bool {
-    [
-        "transport error",
-        "broken pipe",
-        "connection reset",
-        "h2 protocol error",
-        "error reading a body",
-    ]
-    .iter()
-    .any(|words| lower.contains(words))
+fn broke(words: &str) -> bool {
+    let broken = ["transport error", "h2 protocol error", "error reading a body from connection"];
+    broken.iter().any(|part| words.contains(part))
 }
 
 fn gone(said: &str) -> Error {
@@ -263,7 +105,7 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::BuildFailed);
             assert_eq!(
                 error.context(),
-                [("step", "[2/2] RUN exit 42".to_owned()), ("exit code", "42".to_owned())]
+                [("step", "RUN exit 42".to_owned()), ("exit code", "42".to_owned())]
             );
         }
     }
