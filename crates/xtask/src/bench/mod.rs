@@ -164,12 +164,15 @@ impl Bench<'_> {
                 let docker = if packaged.exists() { Some(packaged) } else { find("docker") };
                 let docker = docker.ok_or_else(|| Problem::new("`docker` is not installed"))?;
                 let buildkit = if builder == Builder::Buildkit { "1" } else { "0" };
-                Program::new(docker).variable("DOCKER_BUILDKIT", buildkit)
+                // None of the user's plugins and contexts.
+                let settings = self.folder.join("docker-settings");
+                Program::new(docker)
+                    .variable("DOCKER_BUILDKIT", buildkit)
+                    .variable("DOCKER_CONFIG", settings)
             }
             Builder::Podman => Program::new("podman").arg("--remote"),
         };
-        let settings = self.folder.join("docker-settings");
-        Ok(self.environment.point(program.args(arguments)).variable("DOCKER_CONFIG", settings))
+        Ok(self.environment.point(program.args(arguments)))
     }
 
     /// Makes the daemon forget all builds, but not the base image.
