@@ -37,10 +37,17 @@ pub(crate) async fn push(
         )
         .with_remedy("push it to a tag"));
     }
-    // What cannot be found out is found out by pushing.
-    if existence::digest(&place, image).await.ok().flatten().as_ref() == Some(digest) {
-        reporter.say(&manifest.descriptor, "already there", None).await;
-        return Ok(PushOutput::new(image.clone(), digest.clone()));
+    match existence::digest(&place, image).await {
+        Ok(Some(there)) if there == *digest => {
+            reporter.say(&manifest.descriptor, "already there", None).await;
+            return Ok(PushOutput::new(image.clone(), digest.clone()));
+        }
+        // A registry that cannot be reached now cannot be reached for a blob either.
+        Err(failure) if failure.status.is_none() && failure.kind() == ErrorKind::Unavailable => {
+            return Err(failure);
+        }
+        // All else is found out by pushing, and then in the registry's own words.
+        Ok(_) | Err(_) => {}
     }
     let mut blobs: BTreeMap<&Digest, &Descriptor> =
         manifest.layers.iter().map(|(layer, _)| (&layer.digest, layer)).collect();

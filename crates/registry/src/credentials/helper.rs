@@ -6,7 +6,7 @@ use boxwright_core::{Credential, Error, ErrorKind, Host, ProgramOutput, Result, 
 use serde::{Deserialize, Serialize};
 
 /// A helper that is not done by then waits for somebody who is not there.
-const LIMIT: Duration = Duration::from_secs(10);
+pub(super) const LIMIT: Duration = Duration::from_secs(10);
 
 /// The user's name that marks an identity token.
 pub(super) const TOKEN_USER: &str = "<token>";
@@ -16,6 +16,7 @@ pub(super) const TOKEN_USER: &str = "<token>";
 pub(super) struct Helper<'a> {
     host: &'a Host,
     program: String,
+    limit: Duration,
 }
 
 /// What a helper answers to `get`.
@@ -49,7 +50,12 @@ impl<'a> Helper<'a> {
             )
             .with_remedy("write the part after `docker-credential-`, such as `pass`"));
         }
-        Ok(Self { host, program: format!("docker-credential-{name}") })
+        Ok(Self { host, program: format!("docker-credential-{name}"), limit: LIMIT })
+    }
+
+    /// Returns the helper with another time limit.
+    pub(super) fn with_limit(self, limit: Duration) -> Self {
+        Self { limit, ..self }
     }
 
     /// Returns the name of its program.
@@ -113,7 +119,7 @@ impl<'a> Helper<'a> {
                 self.program
             ))
         })?;
-        program.arguments(&[command]).output(input, LIMIT).await.map_err(|error| {
+        program.arguments(&[command]).output(input, self.limit).await.map_err(|error| {
             Error::new(
                 ErrorKind::InvalidInput,
                 format!("cannot ask the credential helper `{}`", self.program),

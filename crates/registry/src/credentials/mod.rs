@@ -1,17 +1,4 @@
 //! The user's credentials, wherever they are stored.
-//!
-//! The first place that has a credential for a registry wins:
-//!
-//! 1. `BOXWRIGHT_REGISTRY_USER` and `BOXWRIGHT_REGISTRY_PASSWORD`, for one registry only: the one that
-//!    `BOXWRIGHT_REGISTRY` names, else the one of the image in question;
-//! 2. `DOCKER_AUTH_CONFIG`, the text of such a file as those below;
-//! 3. the file that `REGISTRY_AUTH_FILE` names;
-//! 4. `$DOCKER_CONFIG/config.json`, by default `~/.docker/config.json`;
-//! 5. `$XDG_RUNTIME_DIR/containers/auth.json`;
-//! 6. `~/.config/containers/auth.json`.
-//!
-//! Within a file: `credHelpers`, then `credsStore`, then `auths`; and of several keys the longest that
-//! is a prefix of the repository, so `ghcr.io/acme` comes before `ghcr.io`.
 
 mod edit;
 mod file;
@@ -23,6 +10,7 @@ mod places;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use boxwright_core::{
     Credential, Credentials, Error, ErrorKind, Host, ImageRef, Result, Secret, async_trait,
@@ -35,11 +23,27 @@ pub use login::{LoginOutput, registry_of_user, store};
 pub use logout::{LogoutOutput, logout};
 
 /// The user's credentials for registries: from variables, files, and credential helpers.
+///
+/// The first place that has a credential for a registry wins:
+///
+/// 1. `BOXWRIGHT_REGISTRY_USER` and `BOXWRIGHT_REGISTRY_PASSWORD`, for one registry only: the one that
+///    `BOXWRIGHT_REGISTRY` names, else the one of the image in question;
+/// 2. `DOCKER_AUTH_CONFIG`, the text of such a file as those below;
+/// 3. the file that `REGISTRY_AUTH_FILE` names;
+/// 4. `$DOCKER_CONFIG/config.json`, by default `~/.docker/config.json`;
+/// 5. `$XDG_RUNTIME_DIR/containers/auth.json`;
+/// 6. `~/.config/containers/auth.json`.
+///
+/// Within a file: `credHelpers`, then `credsStore`, then `auths`; and of several keys the longest that
+/// is a prefix of the repository, so `ghcr.io/acme` comes before `ghcr.io`.
+///
+/// A helper named in `credsStore` that is not installed stops only registries that the file mentions.
 #[derive(Clone, Debug)]
 pub struct StoredCredentials {
     host: Host,
     variables: Option<Variables>,
     sources: Vec<Source>,
+    helper_limit: Duration,
     warnings: Arc<Mutex<Warnings>>,
 }
 
@@ -96,7 +100,8 @@ impl StoredCredentials {
         }
         let variables = Variables::read(host)?;
         let warnings = Arc::new(Mutex::new(warnings));
-        Ok(Self { host: host.clone(), variables, sources, warnings })
+        let helper_limit = helper::LIMIT;
+        Ok(Self { host: host.clone(), variables, sources, helper_limit, warnings })
     }
 
     /// Returns the credentials with `BOXWRIGHT_REGISTRY_USER` and `_PASSWORD` going to the registry of
@@ -107,6 +112,12 @@ impl StoredCredentials {
             variables.key.get_or_insert_with(|| key::normalized(image.registry()));
         }
         self
+    }
+
+    /// Returns the credentials with another time limit for credential helpers. Default: ten seconds.
+    #[must_use]
+    pub fn with_helper_limit(self, helper_limit: Duration) -> Self {
+        Self { helper_limit, ..self }
     }
 
     /// Returns, once, what the user should know about their stored credentials, one line each.
@@ -158,13 +169,13 @@ impl StoredCredentials {
     ) -> Result<Option<Credential>> {
         let named = |error: Error| error.with_context("named in", origin.trim_matches('`'));
         if let Some((name, key)) = content.helper_for(candidates) {
-            let helper = Helper::new(&self.host, name).map_err(named)?;
+            let helper = self.helper(name).map_err(named)?;
             let found = helper.get(key::stored_as(&key)).await.map_err(named)?;
             if found.is_some() {
                 return Ok(found);
             }
         } else if let (Some(name), Some(registry)) = (content.store(), candidates.last()) {
-            let helper = Helper::new(&self.host, name).map_err(named)?;
+            let helper = self.helper(name).map_err(named)?;
             let written = content.credential(candidates, origin)?;
             // QUIRK(Docker Desktop): it leaves its name in `credsStore` when it is removed. Where nothing
             // was stored for this registry, that must not stop an anonymous pull.
@@ -181,6 +192,10 @@ impl StoredCredentials {
             }
         }
         content.credential(candidates, origin)
+    }
+
+    fn helper(&self, name: &str) -> Result<Helper<'_>> {
+        Ok(Helper::new(&self.host, name)?.with_limit(self.helper_limit))
     }
 
     fn warn(&self, warning: String) {

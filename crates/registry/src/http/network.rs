@@ -32,13 +32,14 @@ impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
             let name = name.as_str().to_owned();
-            let wrong = |cause: String, is_refused| {
-                Box::new(NameError { name: name.clone(), cause, is_refused })
-            };
+            let wrong =
+                |cause: String, is_refused| NameError { name: name.clone(), cause, is_refused };
             let found = tokio::net::lookup_host((name.as_str(), 0)).await;
             let found: Vec<SocketAddr> =
                 found.map_err(|error| wrong(error.to_string(), false))?.collect();
-            if found.iter().any(|address| is_link_local(address.ip())) {
+            let (refused, found): (Vec<_>, Vec<_>) =
+                found.into_iter().partition(|address| is_link_local(address.ip()));
+            if found.is_empty() && !refused.is_empty() {
                 return Err(wrong("it is a link-local address".into(), true).into());
             }
             Ok(Box::new(found.into_iter()) as Addrs)

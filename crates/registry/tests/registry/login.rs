@@ -6,11 +6,9 @@ use std::sync::Arc;
 use boxwright_core::{Credential, Credentials as _, ErrorKind, Host, RegistrySettings, Secret};
 use boxwright_registry::{StoredCredentials, login, logout};
 
-use crate::credentials::{Home, password};
+use crate::credentials::{CONFIG, Home, password};
 use crate::server::{Answer, Server};
 use crate::setup::told;
-
-const CONFIG: &str = ".docker/config.json";
 
 #[tokio::test]
 async fn a_right_password_is_verified_and_a_wrong_one_refused() {

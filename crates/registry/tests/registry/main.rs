@@ -6,7 +6,9 @@
 mod authorization;
 mod credentials;
 mod existence;
+mod helpers;
 mod login;
+mod proxy;
 mod pulling;
 mod pushing;
 mod server;
