@@ -113,3 +113,26 @@ fn a_dockerfile_of_more_than_10_mib_is_refused_threat_24() {
     let error = Context::open(folder.path(), &DockerfileSource::Default).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Exhausted);
 }
+
+#[tokio::test]
+async fn a_tar_whose_dockerfile_or_folder_is_a_link_leads_nowhere_threat_14() {
+    let outer = folder(&["secret/Dockerfile", "context/"]);
+    let secret = outer.path().join("secret");
+    let mut tar = tar::Builder::new(Vec::new());
+    let links = [("Dockerfile", "../secret/Dockerfile"), ("sub", "../secret")];
+    let absolute = ("absolute", secret.to_str().unwrap());
+    for (name, target) in links.into_iter().chain([absolute]) {
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(tar::EntryType::Symlink);
+        header.set_size(0);
+        header.set_mode(0o777);
+        tar.append_link(&mut header, name, target).unwrap();
+    }
+    let bytes = std::io::Cursor::new(tar.into_inner().unwrap());
+    let context = outer.path().join("context");
+    boxwright_image::unpack::unpack_context(Box::new(bytes), &context).await.unwrap();
+    for dockerfile in ["Dockerfile", "sub/Dockerfile", "absolute/Dockerfile"] {
+        let error = Context::open(&context, &at(dockerfile)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound, "{dockerfile}");
+    }
+}

@@ -42,9 +42,9 @@ pub(super) fn write(
     destination: &Path,
     ownership: Ownership,
 ) -> Result<()> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    // A link in its place is not followed (threat 46).
     let root = std::fs::create_dir_all(destination)
-        .and_then(|()| Ok(rustix::fs::open(destination, flags, Mode::empty())?))
+        .and_then(|()| Ok(rustix::fs::open(destination, FOLDER, Mode::empty())?))
         .map_err(|error| cannot_write(destination, error))?;
     let mut writer = Writer { destination, root, ownership, last: None, made: HashMap::new() };
     for (path, node) in tree.iter().filter(|(_, node)| node.is_folder()) {

@@ -178,18 +178,7 @@ impl Tree {
         if size > limit {
             return Err(cannot(ErrorKind::Exhausted, format!("it has more than {limit} bytes")));
         }
-        let (number, layout, manifest) = (node.entry, layout.clone(), manifest.clone());
-        let layer = node.layer;
-        let bytes = blocking(move || {
-            let mut reader = open_layer(&layout, &manifest, layer)?;
-            let mut bytes = Vec::new();
-            for _ in 0..=number {
-                reader.next_entry()?;
-            }
-            reader.take(limit).read_to_end(&mut bytes).map_err(crate::read_error)?;
-            Ok(bytes)
-        });
-        let bytes = bytes.await?;
+        let bytes = read_entry(layout, manifest, node, limit).await?;
         if crate::manifest::digest_of(&bytes) != digest {
             return Err(cannot(ErrorKind::Protocol, "its layer has changed".into()));
         }
@@ -204,6 +193,40 @@ impl Tree {
         }
         self.nodes.iter().zip(paths).filter(|(_, paths)| !paths.is_empty()).collect()
     }
+}
+
+/// Reads at most `length` bytes of the file at `path`, which is no link. They are not verified.
+pub(crate) async fn read_head(
+    tree: &Tree,
+    layout: &Layout,
+    manifest: &Manifest,
+    path: &Path,
+    length: u64,
+) -> Result<Vec<u8>> {
+    match tree.get(path) {
+        Some(node) => read_entry(layout, manifest, node, length).await,
+        None => Ok(Vec::new()),
+    }
+}
+
+async fn read_entry(
+    layout: &Layout,
+    manifest: &Manifest,
+    node: &Node,
+    limit: u64,
+) -> Result<Vec<u8>> {
+    let (layer, number) = (node.layer, node.entry);
+    let (layout, manifest) = (layout.clone(), manifest.clone());
+    blocking(move || {
+        let mut reader = open_layer(&layout, &manifest, layer)?;
+        for _ in 0..=number {
+            reader.next_entry()?;
+        }
+        let mut bytes = Vec::new();
+        reader.take(limit).read_to_end(&mut bytes).map_err(crate::read_error)?;
+        Ok(bytes)
+    })
+    .await
 }
 
 fn relative(path: &Path) -> &Path {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
+use std::path::{Component, PathBuf};
 
 use boxwright_core::{Error, ErrorKind};
 use boxwright_image::tar::{Header, Kind};
@@ -22,7 +23,29 @@ fn read_within(bytes: &[u8], limits: Limits) -> Result<Vec<(Header, Vec<u8>)>, E
         entries.push((header, content));
     }
     reader.finish()?;
+    if let Some(theirs) = second_opinion(bytes) {
+        let ours = entries.iter().map(|(header, content)| (header.path.clone(), content.clone()));
+        assert_eq!(ours.collect::<Vec<_>>(), theirs);
+    }
     Ok(entries)
+}
+
+/// What another implementation takes the tar for, unless it refuses it (threat 5).
+fn second_opinion(bytes: &[u8]) -> Option<Vec<(PathBuf, Vec<u8>)>> {
+    let mut found = Vec::new();
+    for entry in tar::Archive::new(bytes).entries().ok()? {
+        let mut entry = entry.ok()?;
+        // It gives global headers out as entries.
+        if entry.header().entry_type().is_pax_global_extensions() {
+            continue;
+        }
+        let path = entry.path().ok()?.into_owned();
+        let path = path.components().filter(|part| matches!(part, Component::Normal(_))).collect();
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).ok()?;
+        found.push((path, content));
+    }
+    Some(found)
 }
 
 /// One header block made by another implementation, and its content.

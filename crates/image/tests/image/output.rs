@@ -48,6 +48,12 @@ async fn a_folder_has_what_the_image_has() {
         let tool = fs::metadata(to.join("bin/tool")).unwrap();
         assert_eq!(tool.permissions().mode() & 0o7777, 0o4755);
         assert_eq!((tool.mtime(), tool.mtime_nsec()), (1_500_000_000, 120));
+        let mut note = [0; 8];
+        match rustix::fs::getxattr(to.join("bin/tool"), "user.note", &mut note[..]) {
+            Ok(length) => assert_eq!(&note[..length], b"hi"),
+            // The file system of the temporary folder knows no such attributes.
+            Err(error) => assert_eq!(error, rustix::io::Errno::OPNOTSUPP),
+        }
         assert_eq!(tool.ino(), fs::metadata(to.join("bin/twin")).unwrap().ino());
         assert_eq!(fs::read_to_string(to.join("locked/inside")).unwrap(), "x");
         let locked = fs::metadata(to.join("locked")).unwrap();
@@ -81,6 +87,17 @@ async fn links_that_were_there_before_lead_nowhere_threat_4() {
     assert_eq!(fs::metadata(&outside).unwrap().permissions().mode() & 0o777, 0o700);
     assert_eq!(fs::read_to_string(to.join("d/canary")).unwrap(), "overwritten");
     assert!(to.join("d").symlink_metadata().unwrap().is_dir());
+}
+
+#[tokio::test]
+async fn a_destination_that_is_a_link_is_not_followed_threat_46() {
+    let store = Store::new();
+    let image = store.image(&[tar(&[file("a", "x")])]).await;
+    let outer = tempfile::tempdir().unwrap();
+    fs::create_dir(outer.path().join("real")).unwrap();
+    make_link("real", outer.path().join("link")).unwrap();
+    assert!(written(&store, &image, &outer.path().join("link")).await.is_err());
+    assert_eq!(fs::read_dir(outer.path().join("real")).unwrap().count(), 0);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use boxwright_core::ErrorKind;
 use boxwright_image::manifest::digest_of;
+use boxwright_image::program::other_processor;
 use boxwright_image::tar::Kind;
 use boxwright_image::view::{NodeKind, Tree};
 
@@ -212,4 +213,39 @@ async fn a_blob_that_was_damaged_is_never_used_threat_29() {
     let error = Tree::from_layers(&store.layout, &image).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Protocol);
     assert!(error.to_string().contains(layer.as_str()), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_program_for_another_processor_is_noticed_threat_44() {
+    let mut program = vec![0x7f, b'E', b'L', b'F', 2, 1];
+    program.resize(18, 0);
+    // `e_machine` of arm64, in an image that says amd64.
+    program.extend(183_u16.to_le_bytes());
+    let size = program.len() as u64;
+    let header = boxwright_image::tar::Header::new("opt/app", Kind::File { size }, 0o755);
+    let layer = tar(&[
+        (header, &program),
+        symlink("bin/app", "../opt/app"),
+        file("bin/script", "#!/bin/app"),
+    ]);
+    let store = Store::new();
+    for (config, noticed) in [
+        (r#"{"Entrypoint":["/opt/app"]}"#, true),
+        (r#"{"Cmd":["app","--serve"]}"#, true),
+        (r#"{"Env":["PATH=/usr/bin:/opt"],"Cmd":["app"]}"#, true),
+        (r#"{"WorkingDir":"/opt","Entrypoint":["./app"]}"#, true),
+        (r#"{"Env":["PATH=/usr/bin"],"Cmd":["app"]}"#, false),
+        (r#"{"Cmd":["script"]}"#, false),
+        (r#"{"Cmd":["/missing"]}"#, false),
+        ("{}", false),
+    ] {
+        let image = store.image_with(std::slice::from_ref(&layer), config).await;
+        let tree = Tree::from_layers(&store.layout, &image).await.unwrap();
+        let found = other_processor(&tree, &store.layout, &image).await.unwrap();
+        assert_eq!(found.is_some(), noticed, "{config}");
+        if let Some(found) = found {
+            assert_eq!(found.program, Path::new("opt/app"));
+            assert_eq!((found.program_is_for, found.config_says.as_str()), ("arm64", "amd64"));
+        }
+    }
 }
