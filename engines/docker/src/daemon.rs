@@ -1,9 +1,9 @@
 //! One daemon: the connection, what it said of itself, and how it calls images.
 
-use boxwright_core::{Digest, Error, ErrorKind, LocalImage, Result};
+use boxwright_core::{Digest, Error, ErrorKind, LocalImage, Platform, Result};
 
 use crate::api::Api;
-use crate::ids::{self, Known};
+use crate::ids::{self, Found, Known};
 use crate::images;
 use crate::server::{ImageStoreKind, Server};
 
@@ -33,10 +33,18 @@ impl Daemon {
         if let Some(known) = self.known.get(id.as_str()) {
             return Ok(known);
         }
-        let archive = self.api.save(id.as_str()).await?;
-        let config = ids::config_in_archive(archive, &id, &self.server.platform).await?;
-        self.known.keep(id.as_str(), config.clone());
-        Ok(config)
+        let found = self.in_archive(&id, &self.server.platform).await?;
+        self.known.keep(id.as_str(), found.config.clone());
+        Ok(found.config)
+    }
+
+    /// Looks into the image that containerd's store calls `id`, of several the one for `platform`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Protocol`] when its config cannot be found.
+    pub(crate) async fn in_archive(&self, id: &Digest, platform: &Platform) -> Result<Found> {
+        ids::in_archive(self.api.save(id.as_str()).await?, id, platform).await
     }
 
     /// Keeps that the daemon calls the image with the config `config` `id`.

@@ -73,7 +73,12 @@ impl Steps {
     fn said(&mut self, text: &str) -> Vec<Event> {
         // Until its container is removed, everything is the output of the command, whatever it looks like.
         if let Some(container) = self.container() {
-            if text == format!("Removing intermediate container {container}\n") {
+            // The first form until Docker 20.10, the second since.
+            let removed = text.trim().trim_start_matches("---> ");
+            let removed = removed
+                .strip_prefix("Removing intermediate container ")
+                .or_else(|| removed.strip_prefix("Removed intermediate container "));
+            if removed == Some(container) {
                 if let Some(current) = &mut self.current {
                     current.container = None;
                 }
@@ -223,6 +228,27 @@ mod tests {
         let image = "sha256:47d2fe67755b961ff64c72e41b00cb098cf6dbf28930654c211db2aad530571a";
         assert_eq!(steps.image(), Some(image));
         assert!(steps.is_new());
+    }
+
+    #[test]
+    fn a_build_of_26_1_reads_as_its_steps() {
+        let (steps, events) = played(include_str!("../tests/recorded/26.1/build.ndjson"));
+        assert_eq!(
+            shown(&events),
+            [
+                "0 [1/3] FROM localhost:5200/boxwright/busybox:1",
+                "0 Done",
+                "1 [2/3] ARG who=world",
+                "1 Done",
+                "2 [3/3] RUN echo hello $who; echo err >&2",
+                "2 Stderr err",
+                "2 Stdout hello world",
+                "2 Done",
+            ]
+        );
+        assert!(steps.image().is_some());
+        let (_, events) = played(include_str!("../tests/recorded/26.1/build-failed.ndjson"));
+        assert!(shown(&events)[4].contains("exit_code: Some(42)"), "{events:?}");
     }
 
     #[test]

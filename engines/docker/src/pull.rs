@@ -1,5 +1,6 @@
 //! Pulls an image: the daemon does it, with the user's credential.
 
+use bollard::models::ImageInspect;
 use boxwright_core::{
     Digest, Error, ErrorKind, ImageRef, Platform, PullOutput, PullRequest, Result, Session,
 };
@@ -7,6 +8,7 @@ use futures_util::StreamExt as _;
 
 use crate::api::Api;
 use crate::daemon::Daemon;
+use crate::server::ImageStoreKind;
 use crate::transfers::Report;
 use crate::{images, registries};
 
@@ -17,10 +19,9 @@ pub(crate) async fn pull(
     session: &Session,
 ) -> Result<PullOutput> {
     let image = &request.image;
-    let what = format!("cannot pull `{image}`");
     let host = image.registry();
     registries::honoured_by_pull(&daemon.server, host, session)
-        .map_err(|error| Error::new(error.kind(), what.as_str()).with_source(error))?;
+        .map_err(|error| error.with_context("image", image.to_string()))?;
     let credential = session.credentials.for_repository(host, image.repository()).await?;
     let name = name_after_pull(image);
     let api = &daemon.api;
@@ -47,11 +48,14 @@ pub(crate) async fn pull(
             }
         }
         let found = api.inspect(&name).await?;
-        if let Some(wanted) = &request.platform {
-            check_platform(api, image, wanted, &images::platform(&found), before.as_deref())
-                .await?;
-        }
-        let id = daemon.id_of(images::daemon_id(&found)?).await?;
+        let id = match &request.platform {
+            Some(wanted) => {
+                let (id, platform) = of_platform(daemon, &found, wanted).await?;
+                check_platform(api, image, wanted, &platform, before.as_deref()).await?;
+                id
+            }
+            None => daemon.id_of(images::daemon_id(&found)?).await?,
+        };
         Ok(PullOutput::new(id, digest.or_else(|| image.digest().cloned())))
     };
     session.cancellable(pull).await
@@ -63,6 +67,22 @@ fn name_after_pull(image: &ImageRef) -> String {
         Some(digest) => image.at_digest(digest.clone()).to_string(),
         None => image.to_string(),
     }
+}
+
+/// Returns id and platform of the image for `wanted`, or of another if there is none for it.
+async fn of_platform(
+    daemon: &Daemon,
+    found: &ImageInspect,
+    wanted: &Platform,
+) -> Result<(Digest, Platform)> {
+    let id = images::daemon_id(found)?;
+    let platform = images::platform(found);
+    if daemon.server.store == ImageStoreKind::GraphDriver {
+        return Ok((id, platform));
+    }
+    // One name can hold images for several platforms there, and the daemon tells of one.
+    let found = daemon.in_archive(&id, wanted).await?;
+    Ok((found.config, found.platform.unwrap_or(platform)))
 }
 
 /// Takes the pull back when the image is for another platform.

@@ -24,7 +24,7 @@ pub(crate) async fn push(
     }
     let host = image.registry();
     registries::honoured_by_push(&daemon.server, host, session)
-        .map_err(|error| Error::new(error.kind(), what()).with_source(error))?;
+        .map_err(|error| error.with_context("image", image.to_string()))?;
     let found = session.credentials.for_repository(host, image.repository()).await?;
     let credentials = found.map(|known| auth::credentials(host, &known)).transpose()?;
     let path = format!("/images/{}/push?tag={}", image.name(), image.tag().unwrap_or("latest"));

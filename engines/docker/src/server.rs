@@ -113,6 +113,13 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn containerds_store_is_told_by_the_driver() {
+        let server = recorded("26.1", Some("2"));
+        assert_eq!((server.api, server.store), ((1, 45), ImageStoreKind::Containerd));
+        assert_eq!(server.storage_driver.as_deref(), Some("overlayfs"));
+    }
+
+    #[test]
     fn a_daemon_before_18_09_has_no_buildkit() {
         let version = SystemVersion { api_version: Some("1.38".into()), ..Default::default() };
         let server = Server::of(version, SystemInfo::default(), None);
