@@ -23,6 +23,12 @@ pub struct Case {
 }
 
 impl Case {
+    /// Returns whether the case takes images away, which some engines only bear while nothing else happens.
+    #[must_use]
+    pub fn is_exclusive(&self) -> bool {
+        self.needs.contains(&Capability::Remove)
+    }
+
     /// Returns the part of the id before the slash.
     #[must_use]
     pub fn subject(&self) -> &'static str {
@@ -54,6 +60,13 @@ pub enum Failure {
     },
     /// The engine failed where it should not have.
     Engine(Box<Error>),
+    /// The engine refuses this combination, which no capability declares, with a reason and a remedy.
+    Refused {
+        /// Why.
+        reason: String,
+        /// What the user can do.
+        remedy: String,
+    },
     /// The suite or its surroundings failed; the engine is not to blame.
     Harness(String),
 }
@@ -66,6 +79,18 @@ impl Failure {
         let place = std::panic::Location::caller();
         let file = place.file().rsplit("src/").next().unwrap_or_default();
         Self::Promise { message: message.into(), place: format!("{file}:{}", place.line()) }
+    }
+
+    /// Takes an error for a refusal if it is one that says why and what to do. Only for what an engine may
+    /// refuse although it has the capability.
+    #[must_use]
+    pub fn refused(error: Error) -> Self {
+        match (error.kind(), error.causes().into_iter().next(), error.remedy()) {
+            (boxwright_core::ErrorKind::Unsupported, Some(reason), Some(remedy)) => {
+                Self::Refused { reason, remedy: remedy.to_owned() }
+            }
+            _ => error.into(),
+        }
     }
 
     /// Says that the suite itself, or what it stands on, failed.
@@ -91,6 +116,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Promise { message, place } => write!(f, "{message} ({place})"),
+            Self::Refused { reason, .. } => f.write_str(reason),
             Self::Harness(message) => f.write_str(message),
             Self::Engine(error) => {
                 write!(f, "{error} [{}]", error.kind())?;

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use boxwright_core::{
-    BuildOutput, BuildRequest, CancellationToken, Capability, ContextSource, Engine, ErrorKind,
-    ExportRequest, Host, ImageRef, LocalImage, RemoveRequest, Session, Support,
+    BuildOutput, BuildRequest, CancellationToken, Capability, ContextSource, Engine, ExportRequest,
+    Host, ImageRef, LocalImage, RemoveRequest, Session, Support,
 };
 use tempfile::TempDir;
 
@@ -16,6 +16,9 @@ use crate::case::{CaseResult, Failure};
 use crate::column::Column;
 use crate::environment::{Environment, RegistryKind};
 use crate::log::{Log, Recorder};
+
+/// The label on every image that a case builds.
+const LABEL: &str = "dev.boxwright.conformance";
 
 /// What one case on one engine may use. Cheap to clone.
 ///
@@ -232,8 +235,19 @@ impl Cx {
     /// [`Failure::Harness`].
     pub fn request(&self, dockerfile: &str) -> CaseResult<BuildRequest> {
         self.write("Dockerfile", 0o644, dockerfile)?;
-        let mut request = BuildRequest::new(ContextSource::Folder(self.context()));
+        self.new_request(ContextSource::Folder(self.context()))
+    }
+
+    /// Returns a request to build `context` under a new name. A label makes its image another one than that
+    /// of any other case, so that none is removed under another's hands.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Harness`].
+    pub fn new_request(&self, context: ContextSource) -> CaseResult<BuildRequest> {
+        let mut request = BuildRequest::new(context);
         request.tags = vec![self.name()?];
+        request.labels.insert(LABEL.to_owned(), self.0.slug.clone());
         Ok(request)
     }
 
@@ -392,17 +406,7 @@ impl Cx {
             let mut request = RemoveRequest::new(image);
             request.force = true;
             let removed = self.engine().remove(&request, &session).await;
-            let is_gone = |error: &boxwright_core::Error| {
-                // Another case that built the same bytes has it under its own name, or uses it just now.
-                matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Conflict)
-            };
-            first = first.and(
-                removed.map(drop).or_else(
-                    |error| {
-                        if is_gone(&error) { Ok(()) } else { Err(error) }
-                    },
-                ),
-            );
+            first = first.and(removed.map(drop).or_else(crate::tidy::unless_gone));
         }
         first
     }

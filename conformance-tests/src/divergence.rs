@@ -64,7 +64,64 @@ pub fn find(case: &str, column: &Column) -> Option<&'static Divergence> {
 }
 
 /// Every known difference.
-pub const DIVERGENCES: &[Divergence] = &[];
+pub const DIVERGENCES: &[Divergence] = &[
+    Divergence {
+        case: "copy/keeps-set-user-id",
+        engine: "docker",
+        builder: Some("classic"),
+        versions: Versions::All,
+        reason: "the classic builder changes the owner after the mode, which clears set-user-id",
+        link: "https://github.com/moby/moby/issues/36239",
+    },
+    Divergence {
+        case: "copy/keeps-set-user-id",
+        engine: "podman",
+        builder: None,
+        versions: Versions::All,
+        reason: "Buildah strips set-user-id from what comes from the context, as the classic builder does",
+        link: "https://github.com/containers/buildah/issues/574",
+    },
+    Divergence {
+        case: "archive/no-layers",
+        engine: "docker",
+        builder: None,
+        versions: Versions::Before(&[23]),
+        reason: "the daemon saves no image without layers: \"empty export - not implemented\"",
+        link: "https://github.com/moby/moby/blob/v20.10.24/image/tarexport/save.go",
+    },
+    Divergence {
+        case: "config/workdir",
+        engine: "podman",
+        builder: None,
+        versions: Versions::Before(&[5]),
+        reason: "Buildah makes the folder of WORKDIR only when a RUN follows",
+        link: "https://github.com/containers/buildah/issues/2475",
+    },
+    Divergence {
+        case: "stages/names-in-any-case",
+        engine: "podman",
+        builder: None,
+        versions: Versions::All,
+        reason: "Buildah tells upper from lower case in names of stages",
+        link: "https://github.com/moby/moby/pull/36960",
+    },
+    Divergence {
+        case: "config/shell",
+        engine: "podman",
+        builder: None,
+        versions: Versions::Before(&[5]),
+        reason: "Buildah gives CMD the usual shell, whatever SHELL says",
+        link: "https://github.com/containers/buildah/issues/953",
+    },
+    Divergence {
+        case: "failures/instruction-before-from",
+        engine: "podman",
+        builder: None,
+        versions: Versions::All,
+        reason: "Buildah leaves out what stands before the first FROM, and builds the rest",
+        link: "https://github.com/moby/buildkit/issues/2115",
+    },
+];
 
 #[cfg(test)]
 mod tests {

@@ -23,6 +23,7 @@ mod log;
 pub mod probes;
 pub mod report;
 mod runner;
+mod tidy;
 mod verdict;
 
 pub use artifact::Image;

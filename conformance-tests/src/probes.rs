@@ -89,8 +89,7 @@ async fn attempt(cx: &Cx, capability: Capability) -> CaseResult<Result<()>> {
             header.set_size(text.len() as u64);
             header.set_mode(0o644);
             tar.append_data(&mut header, "Dockerfile", &text[..])?;
-            let mut request = BuildRequest::new(ContextSource::Tar);
-            request.tags = vec![cx.name()?];
+            let mut request = cx.new_request(ContextSource::Tar)?;
             let input = std::io::Cursor::new(tar.into_inner()?);
             let session = session.with_input(Box::new(input));
             cx.attempt_in(&request, session).await.result.map(drop)
@@ -99,8 +98,7 @@ async fn attempt(cx: &Cx, capability: Capability) -> CaseResult<Result<()>> {
             // A repository that is not there: an engine that can fetch says so, and that it is not there.
             let host = cx.environment().registry(RegistryKind::Open)?.to_owned();
             let context = ContextSource::Address(format!("http://{host}/no-such-context.tar"));
-            let mut request = BuildRequest::new(context);
-            request.tags = vec![cx.name()?];
+            let mut request = cx.new_request(context)?;
             unless_unsupported(cx.attempt(&request).await.result.map(drop))
         }
         Capability::BuildForPlatform => {
@@ -167,9 +165,8 @@ async fn attempt(cx: &Cx, capability: Capability) -> CaseResult<Result<()>> {
 
 async fn built(cx: &Cx, change: impl FnOnce(&mut BuildRequest)) -> CaseResult<Result<()>> {
     // No file is needed, so nothing but the option that is probed can be the reason of a refusal.
-    let mut request = BuildRequest::new(ContextSource::Empty);
+    let mut request = cx.new_request(ContextSource::Empty)?;
     request.dockerfile = DockerfileSource::Text("FROM scratch\nLABEL a=1\n".to_owned());
-    request.tags = vec![cx.name()?];
     change(&mut request);
     Ok(cx.attempt(&request).await.result.map(drop))
 }

@@ -1,23 +1,24 @@
 //! Every case on every engine, in parallel.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use boxwright_core::{Error, Host, Support};
+use boxwright_core::{Host, Support};
+use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt as _};
 use serde::{Deserialize, Serialize};
 
 use crate::case::{Case, CaseResult, Failure};
 use crate::column::Column;
 use crate::cx::Cx;
+use crate::tidy::Tidy;
 use crate::verdict::Verdict;
 use crate::{divergence, evidence};
 
 /// How long a case may take.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// How long a case whose time is up may take to end by itself, and how long cleaning up may take.
+/// How long a case whose time is up may take to end by itself.
 const GRACE: Duration = Duration::from_secs(30);
 
 /// What is to be run.
@@ -46,29 +47,50 @@ impl Run {
     }
 
     /// Runs every case on every engine, and reports each to `progress` as it ends. The outcomes are in the
-    /// order of the cases, and of the engines for each.
+    /// order of the cases, and of the engines for each; last comes whether all that was made is gone.
     pub async fn run(&self, host: &Host, mut progress: impl FnMut(&Outcome)) -> Vec<Outcome> {
-        let run = Arc::new(self.clone());
+        let columns = self.columns.iter().map(|column| Tidy::before(column, host));
+        let tidies = join_all(columns).await;
         let mut jobs = Vec::new();
         for case in &self.cases {
-            for column in &self.columns {
-                let (run, case, column) = (run.clone(), *case, column.clone());
-                let host = host.clone();
+            for tidy in &tidies {
                 let number = jobs.len();
-                jobs.push(async move { (number, run.one(case, &column, &host).await) });
+                jobs.push((number, *case, tidy));
             }
         }
-        let mut outcomes = Vec::with_capacity(jobs.len());
+        // A stable sort: those that wait for everything else come last.
+        jobs.sort_by_key(|(_, case, _)| case.is_exclusive());
+        let jobs = jobs.into_iter().map(|(number, case, tidy)| async move {
+            (number, self.gated(case, tidy, host).await)
+        });
+        let mut outcomes = Vec::new();
         let mut ended = stream::iter(jobs).buffer_unordered(self.parallel.max(1));
         while let Some((number, outcome)) = ended.next().await {
             progress(&outcome);
             outcomes.push((number, outcome));
         }
+        drop(ended);
         outcomes.sort_by_key(|(number, _)| *number);
-        outcomes.into_iter().map(|(_, outcome)| outcome).collect()
+        let mut outcomes: Vec<Outcome> = outcomes.into_iter().map(|(_, outcome)| outcome).collect();
+        for outcome in join_all(tidies.iter().map(|tidy| tidy.after(host, &self.name))).await {
+            progress(&outcome);
+            outcomes.push(outcome);
+        }
+        outcomes
     }
 
-    async fn one(&self, case: Case, column: &Column, host: &Host) -> Outcome {
+    async fn gated(&self, case: Case, tidy: &Tidy<'_>, host: &Host) -> Outcome {
+        if case.is_exclusive() {
+            let _alone = tidy.gate.write().await;
+            self.one(case, tidy, host).await
+        } else {
+            let _among_others = tidy.gate.read().await;
+            self.one(case, tidy, host).await
+        }
+    }
+
+    async fn one(&self, case: Case, tidy: &Tidy<'_>, host: &Host) -> Outcome {
+        let column = tidy.column;
         let start = Instant::now();
         let outcome = |verdict| Outcome {
             case: case.id.to_owned(),
@@ -88,10 +110,14 @@ impl Run {
             Ok(cx) => cx,
             Err(failure) => return outcome(Verdict::Broken { reason: failure.to_string() }),
         };
+        tidy.keep(&cx);
         let result = self.judged(case, &cx).await;
         let found = match &result {
             Ok(()) => Verdict::Pass,
             Err(Failure::Harness(reason)) => Verdict::Broken { reason: reason.clone() },
+            Err(Failure::Refused { reason, remedy }) => {
+                Verdict::Unsupported { reason: reason.clone(), remedy: remedy.clone() }
+            }
             Err(failure) => Verdict::Fail { reason: failure.to_string() },
         };
         let mut outcome = outcome(with_declarations(case, column, found));
@@ -108,29 +134,18 @@ impl Run {
         outcome
     }
 
-    /// Runs the case and removes what it made, however it ends.
+    /// Runs the case and gives its result, however it ends.
     async fn judged(&self, case: Case, cx: &Cx) -> CaseResult {
         let mut task = tokio::spawn((case.run)(cx.clone()));
-        let result = match tokio::time::timeout(self.limit, &mut task).await {
-            Ok(ended) => ended.unwrap_or_else(|panic| Err(panicked(panic))),
-            Err(_) => {
-                cx.cancel().cancel();
-                if tokio::time::timeout(GRACE, &mut task).await.is_err() {
-                    task.abort();
-                }
-                let seconds = self.limit.as_secs();
-                Err(Failure::promise(format!("the case did not end within {seconds} seconds")))
-            }
-        };
-        let cleaned = match tokio::time::timeout(GRACE, cx.clean_up()).await {
-            Ok(cleaned) => cleaned,
-            Err(_) => Err(Error::new(boxwright_core::ErrorKind::Exhausted, "no answer in time")),
-        };
-        let cleaned = cleaned.map_err(|error| {
-            let failure = Failure::from(error);
-            Failure::promise(format!("what the case made cannot be removed: {failure}"))
-        });
-        result.and(cleaned)
+        if let Ok(ended) = tokio::time::timeout(self.limit, &mut task).await {
+            return ended.unwrap_or_else(|panic| Err(panicked(panic)));
+        }
+        cx.cancel().cancel();
+        if tokio::time::timeout(GRACE, &mut task).await.is_err() {
+            task.abort();
+        }
+        let seconds = self.limit.as_secs();
+        Err(Failure::promise(format!("the case did not end within {seconds} seconds")))
     }
 }
 

@@ -47,7 +47,7 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         id: "args/env-wins",
-        promise: "an ENV of the same name hides an ARG",
+        promise: "an ENV hides an earlier ARG of the same name",
         needs: BUILD,
         features: &[],
         run: |cx| Box::pin(env_wins(cx)),
@@ -131,7 +131,7 @@ async fn before_from(cx: Cx) -> CaseResult {
 }
 
 async fn env_wins(cx: Cx) -> CaseResult {
-    let text = format!("FROM {}\nENV name=env\nARG name=arg\nRUN echo $name > /out\n", cx.base()?);
+    let text = format!("FROM {}\nARG name=arg\nENV name=env\nRUN echo $name > /out\n", cx.base()?);
     let mut request = cx.request(&text)?;
     request.build_args.insert("name".to_owned(), "given".to_owned());
     let image = cx.build_from(&request).await?;
@@ -162,7 +162,7 @@ async fn platform(cx: Cx) -> CaseResult {
 }
 
 async fn defaults_in_place(cx: Cx) -> CaseResult {
-    let text = "FROM scratch\nARG set=1\nARG unset\n\
+    let text = "FROM scratch\nWORKDIR /w\nARG set=1\nARG unset\n\
                 LABEL a=${unset:-default} b=${set:-default} c=${set:+other} d=x${unset:+other}\n";
     let image = cx.build(text).await?;
     for (label, wanted) in [("a", "default"), ("b", "1"), ("c", "other"), ("d", "x")] {
@@ -172,7 +172,7 @@ async fn defaults_in_place(cx: Cx) -> CaseResult {
 }
 
 async fn patterns(cx: Cx) -> CaseResult {
-    let text = "FROM scratch\nARG path=a/b/c.txt\n\
+    let text = "FROM scratch\nWORKDIR /w\nARG path=a/b/c.txt\n\
                 LABEL a=${path#a/} b=${path##*/} c=${path%.txt} d=${path/b/x}\n";
     let image = cx.build(text).await?;
     for (label, wanted) in [("a", "b/c.txt"), ("b", "c.txt"), ("c", "a/b/c"), ("d", "a/x/c.txt")] {

@@ -107,17 +107,17 @@ fn words(words: &[&str]) -> Option<Vec<String>> {
 }
 
 async fn command(cx: Cx) -> CaseResult {
-    let text = "FROM scratch\nENTRYPOINT [\"/program\", \"two words\"]\nCMD [\"-v\"]\n";
+    let text = "FROM scratch\nWORKDIR /w\nENTRYPOINT [\"/program\", \"two words\"]\nCMD [\"-v\"]\n";
     let image = cx.build(text).await?;
     expect_eq!(image.config().config.entrypoint, words(&["/program", "two words"]));
     expect_eq!(image.config().config.cmd, words(&["-v"]));
-    let image = cx.build("FROM scratch\nCMD echo $HOME && true\n").await?;
+    let image = cx.build("FROM scratch\nWORKDIR /w\nCMD echo $HOME && true\n").await?;
     expect_eq!(image.config().config.cmd, words(&["/bin/sh", "-c", "echo $HOME && true"]));
     Ok(())
 }
 
 async fn entrypoint_resets_command(cx: Cx) -> CaseResult {
-    let text = "FROM scratch AS base\nCMD [\"old\"]\n\
+    let text = "FROM scratch AS base\nWORKDIR /w\nCMD [\"old\"]\n\
                 FROM base AS reset\nENTRYPOINT [\"/program\"]\n\
                 FROM base\nCMD [\"new\"]\nENTRYPOINT [\"/program\"]\n";
     let image = cx.build(text).await?;
@@ -131,7 +131,7 @@ async fn entrypoint_resets_command(cx: Cx) -> CaseResult {
 }
 
 async fn workdir(cx: Cx) -> CaseResult {
-    let text = "FROM scratch\nENV name=two\nWORKDIR /one\nWORKDIR $name/three\nWORKDIR ../four\n";
+    let text = "FROM scratch\nWORKDIR /w\nENV name=two\nWORKDIR /one\nWORKDIR $name/three\nWORKDIR ../four\n";
     let image = cx.build(text).await?;
     expect_eq!(image.config().config.working_dir, "/one/two/four");
     let folder = image.folder("/one/two/four")?;
@@ -140,33 +140,36 @@ async fn workdir(cx: Cx) -> CaseResult {
 }
 
 async fn user(cx: Cx) -> CaseResult {
-    let image = cx.build("FROM scratch\nARG id=1001\nUSER $id:1002\n").await?;
+    let image = cx.build("FROM scratch\nWORKDIR /w\nARG id=1001\nUSER $id:1002\n").await?;
     expect_eq!(image.config().config.user, "1001:1002");
     Ok(())
 }
 
 async fn ports(cx: Cx) -> CaseResult {
-    let image = cx.build("FROM scratch\nENV port=8080\nEXPOSE 80 53/udp\nEXPOSE $port\n").await?;
+    let image = cx
+        .build("FROM scratch\nWORKDIR /w\nENV port=8080\nEXPOSE 80 53/udp\nEXPOSE $port\n")
+        .await?;
     let ports: Vec<_> = image.config().config.exposed_ports.keys().map(String::as_str).collect();
     expect_eq!(ports, ["53/udp", "80/tcp", "8080/tcp"]);
     Ok(())
 }
 
 async fn volumes(cx: Cx) -> CaseResult {
-    let image = cx.build("FROM scratch\nVOLUME /a /b\nVOLUME [\"/with space\"]\n").await?;
+    let image =
+        cx.build("FROM scratch\nWORKDIR /w\nVOLUME /a /b\nVOLUME [\"/with space\"]\n").await?;
     let volumes: Vec<_> = image.config().config.volumes.keys().map(String::as_str).collect();
     expect_eq!(volumes, ["/a", "/b", "/with space"]);
     Ok(())
 }
 
 async fn stop_signal(cx: Cx) -> CaseResult {
-    let image = cx.build("FROM scratch\nSTOPSIGNAL SIGUSR1\n").await?;
+    let image = cx.build("FROM scratch\nWORKDIR /w\nSTOPSIGNAL SIGUSR1\n").await?;
     expect_eq!(image.config().config.stop_signal.as_deref(), Some("SIGUSR1"));
     Ok(())
 }
 
 async fn labels(cx: Cx) -> CaseResult {
-    let text = "FROM scratch AS base\nLABEL a=1 b=2\n\
+    let text = "FROM scratch AS base\nWORKDIR /w\nLABEL a=1 b=2\n\
                 FROM base\nLABEL b=\"two words\" \"com.example.name\"=\"it's\"\nLABEL multi=\"x \\\ny\"\n";
     let image = cx.build(text).await?;
     for (name, wanted) in
@@ -178,7 +181,7 @@ async fn labels(cx: Cx) -> CaseResult {
 }
 
 async fn author(cx: Cx) -> CaseResult {
-    let image = cx.build("FROM scratch\nMAINTAINER Ada <ada@example.com>\n").await?;
+    let image = cx.build("FROM scratch\nWORKDIR /w\nMAINTAINER Ada <ada@example.com>\n").await?;
     expect_eq!(image.config().other.get("author"), Some(&json!("Ada <ada@example.com>")));
     Ok(())
 }
@@ -199,7 +202,7 @@ async fn shell(cx: Cx) -> CaseResult {
 }
 
 async fn healthcheck(cx: Cx) -> CaseResult {
-    let text = "FROM scratch\n\
+    let text = "FROM scratch\nWORKDIR /w\n\
                 HEALTHCHECK --interval=5s --timeout=3s --retries=4 CMD [\"/check\", \"-q\"]\n";
     let image = cx.build(text).await?;
     let check = image.config().config.healthcheck.clone().unwrap_or_default();

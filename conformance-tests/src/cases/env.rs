@@ -30,8 +30,7 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 async fn values(cx: Cx) -> CaseResult {
-    let text =
-        "FROM scratch\nENV a=1 b=\"two words\" c=three\\ words d='$a'\nENV e the rest  of it\n";
+    let text = "FROM scratch\nWORKDIR /w\nENV a=1 b=\"two words\" c=three\\ words d='$a'\nENV e the rest  of it\n";
     let image = cx.build(text).await?;
     for (name, wanted) in [
         ("a", "1"),
@@ -46,7 +45,7 @@ async fn values(cx: Cx) -> CaseResult {
 }
 
 async fn refers_to_earlier(cx: Cx) -> CaseResult {
-    let text = "FROM scratch\nENV a=old\nENV a=new b=$a\nENV c=${a}er d=\\$a\n";
+    let text = "FROM scratch\nWORKDIR /w\nENV a=old\nENV a=new b=$a\nENV c=${a}er d=\\$a\n";
     let image = cx.build(text).await?;
     for (name, wanted) in [("a", "new"), ("b", "old"), ("c", "newer"), ("d", "$a")] {
         expect_eq!(image.variable(name), Some(wanted), "`{name}`");
@@ -55,7 +54,7 @@ async fn refers_to_earlier(cx: Cx) -> CaseResult {
 }
 
 async fn over_the_base(cx: Cx) -> CaseResult {
-    let text = "FROM scratch AS one\nENV a=1 b=2\nFROM one\nENV b=3 c=4\n";
+    let text = "FROM scratch AS one\nWORKDIR /w\nENV a=1 b=2\nFROM one\nENV b=3 c=4\n";
     let image = cx.build(text).await?;
     for (name, wanted) in [("a", "1"), ("b", "3"), ("c", "4")] {
         expect_eq!(image.variable(name), Some(wanted), "`{name}`");

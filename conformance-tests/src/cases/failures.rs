@@ -113,9 +113,9 @@ pub(super) fn closed_port() -> std::io::Result<String> {
 }
 
 async fn keeps_the_old_image(cx: Cx) -> CaseResult {
-    let request = cx.request("FROM scratch\nLABEL a=old\n")?;
+    let request = cx.request("FROM scratch\nWORKDIR /w\nLABEL a=old\n")?;
     let old = cx.attempt(&request).await.result?;
-    cx.write("Dockerfile", 0o644, "FROM scratch\nLABEL a=new\nCOPY not-here /x\n")?;
+    cx.write("Dockerfile", 0o644, "FROM scratch\nWORKDIR /w\nLABEL a=new\nCOPY not-here /x\n")?;
     let attempt = cx.attempt(&request).await;
     expect!(attempt.result.is_err(), "the second build should fail");
     let image = cx.read(request.tags[0].clone()).await?;

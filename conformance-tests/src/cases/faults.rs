@@ -56,7 +56,7 @@ pub(super) const CASES: &[Case] = &[
         "faults/push-413",
         "a layer that is too large for the registry is an error that says so",
         BlobUpload,
-        Answer::Status(413),
+        Answer::Proxy(413, "Request Entity Too Large"),
         Exhausted
     ),
     on_push!(

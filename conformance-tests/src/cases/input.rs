@@ -1,6 +1,6 @@
 //! Contexts and Dockerfiles: where they come from, and what is wrong with them.
 
-use boxwright_core::{BuildRequest, Capability, ContextSource, DockerfileSource, ErrorKind};
+use boxwright_core::{Capability, ContextSource, DockerfileSource, ErrorKind};
 
 use super::{BUILD, BUILD_ONLY, expect_explained, expect_mentions};
 use crate::case::{Case, CaseResult};
@@ -95,25 +95,22 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 async fn text(cx: Cx) -> CaseResult {
-    let text = DockerfileSource::Text("FROM scratch\nLABEL a=text\n".to_owned());
-    let mut request = BuildRequest::new(ContextSource::Empty);
+    let text = DockerfileSource::Text("FROM scratch\nWORKDIR /w\nLABEL a=text\n".to_owned());
+    let mut request = cx.new_request(ContextSource::Empty)?;
     request.dockerfile = text;
-    request.tags = vec![cx.name()?];
     expect_eq!(cx.build_from(&request).await?.label("a"), Some("text"));
     cx.write("file", 0o644, "x")?;
-    cx.write("Dockerfile", 0o644, "FROM scratch\nLABEL a=the-wrong-one\n")?;
-    let mut request = BuildRequest::new(ContextSource::Folder(cx.context()));
+    cx.write("Dockerfile", 0o644, "FROM scratch\nWORKDIR /w\nLABEL a=the-wrong-one\n")?;
+    let mut request = cx.new_request(ContextSource::Folder(cx.context()))?;
     request.dockerfile = DockerfileSource::Text("FROM scratch\nCOPY file /file\n".to_owned());
-    request.tags = vec![cx.name()?];
     let image = cx.build_from(&request).await?;
     expect_eq!((image.label("a"), image.text("/file").await?.as_str()), (None, "x"));
     Ok(())
 }
 
 async fn containerfile(cx: Cx) -> CaseResult {
-    cx.write("Containerfile", 0o644, "FROM scratch\nLABEL a=containerfile\n")?;
-    let mut request = BuildRequest::new(ContextSource::Folder(cx.context()));
-    request.tags = vec![cx.name()?];
+    cx.write("Containerfile", 0o644, "FROM scratch\nWORKDIR /w\nLABEL a=containerfile\n")?;
+    let request = cx.new_request(ContextSource::Folder(cx.context()))?;
     expect_eq!(cx.build_from(&request).await?.label("a"), Some("containerfile"));
     Ok(())
 }
@@ -121,9 +118,8 @@ async fn containerfile(cx: Cx) -> CaseResult {
 async fn dockerfile_in_a_folder(cx: Cx) -> CaseResult {
     cx.write("file", 0o644, "x")?;
     cx.write("build/my.Dockerfile", 0o644, "FROM scratch\nCOPY file /file\n")?;
-    let mut request = BuildRequest::new(ContextSource::Folder(cx.context()));
+    let mut request = cx.new_request(ContextSource::Folder(cx.context()))?;
     request.dockerfile = DockerfileSource::Path("build/my.Dockerfile".into());
-    request.tags = vec![cx.name()?];
     expect_eq!(cx.build_from(&request).await?.text("/file").await?, "x");
     Ok(())
 }
@@ -132,9 +128,8 @@ async fn dockerfile_outside(cx: Cx) -> CaseResult {
     cx.write("file", 0o644, "x")?;
     let outside = cx.scratch("outside.Dockerfile");
     std::fs::write(&outside, "FROM scratch\nCOPY . /to/\n")?;
-    let mut request = BuildRequest::new(ContextSource::Folder(cx.context()));
+    let mut request = cx.new_request(ContextSource::Folder(cx.context()))?;
     request.dockerfile = DockerfileSource::Path(outside);
-    request.tags = vec![cx.name()?];
     let image = cx.build_from(&request).await?;
     expect_eq!(image.names_in("/to"), ["file"]);
     Ok(())
@@ -152,8 +147,7 @@ async fn tar(cx: Cx) -> CaseResult {
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     std::io::Write::write_all(&mut gzip, &plain)?;
     for bytes in [plain, gzip.finish()?] {
-        let mut request = BuildRequest::new(ContextSource::Tar);
-        request.tags = vec![cx.name()?];
+        let mut request = cx.new_request(ContextSource::Tar)?;
         let session = cx.session().with_input(Box::new(std::io::Cursor::new(bytes)));
         let output = cx.attempt_in(&request, session).await.result?;
         let image = cx.read(output.id).await?;
@@ -164,8 +158,7 @@ async fn tar(cx: Cx) -> CaseResult {
 }
 
 async fn missing_dockerfile(cx: Cx) -> CaseResult {
-    let mut request = BuildRequest::new(ContextSource::Folder(cx.context()));
-    request.tags = vec![cx.name()?];
+    let mut request = cx.new_request(ContextSource::Folder(cx.context()))?;
     let error = expect_error!(cx.attempt(&request).await.result, ErrorKind::NotFound);
     expect_mentions(&error, "Dockerfile")?;
     expect_explained(&error)?;
@@ -176,7 +169,7 @@ async fn missing_dockerfile(cx: Cx) -> CaseResult {
 }
 
 async fn missing_context(cx: Cx) -> CaseResult {
-    let mut request = BuildRequest::new(ContextSource::Folder(cx.scratch("nothing")));
+    let mut request = cx.new_request(ContextSource::Folder(cx.scratch("nothing")))?;
     let error = expect_error!(cx.attempt(&request).await.result, ErrorKind::NotFound);
     expect_mentions(&error, "nothing")?;
     expect_explained(&error)?;
@@ -190,8 +183,7 @@ async fn missing_context(cx: Cx) -> CaseResult {
 async fn unreadable_dockerfile(cx: Cx) -> CaseResult {
     // A folder, since the suite may run as root, whom no mode keeps from reading.
     cx.folder("Dockerfile", 0o755)?;
-    let mut request = BuildRequest::new(ContextSource::Folder(cx.context()));
-    request.tags = vec![cx.name()?];
+    let mut request = cx.new_request(ContextSource::Folder(cx.context()))?;
     let attempt = cx.attempt(&request).await;
     let error = expect_error!(attempt.result, ErrorKind::InvalidInput | ErrorKind::NotFound);
     expect_mentions(&error, "Dockerfile")?;
@@ -201,10 +193,9 @@ async fn unreadable_dockerfile(cx: Cx) -> CaseResult {
 
 async fn dockerfile_link_outside(cx: Cx) -> CaseResult {
     let outside = cx.scratch("outside");
-    std::fs::write(&outside, "FROM scratch\nLABEL a=outside\n")?;
+    std::fs::write(&outside, "FROM scratch\nWORKDIR /w\nLABEL a=outside\n")?;
     cx.symlink(&outside.to_string_lossy(), "Dockerfile")?;
-    let mut request = BuildRequest::new(ContextSource::Folder(cx.context()));
-    request.tags = vec![cx.name()?];
+    let mut request = cx.new_request(ContextSource::Folder(cx.context()))?;
     let attempt = cx.attempt(&request).await;
     let error = expect_error!(attempt.result, ErrorKind::NotFound | ErrorKind::InvalidInput);
     expect_explained(&error)?;
@@ -220,7 +211,7 @@ async fn empty_dockerfile(cx: Cx) -> CaseResult {
 
 async fn argument_name(cx: Cx) -> CaseResult {
     for name in ["", "with space", "a=b"] {
-        let mut request = cx.request("FROM scratch\nLABEL a=1\n")?;
+        let mut request = cx.request("FROM scratch\nWORKDIR /w\nLABEL a=1\n")?;
         request.build_args.insert(name.to_owned(), "value".to_owned());
         expect_error!(cx.attempt(&request).await.result, ErrorKind::InvalidInput);
         cx.expect_absent(&request.tags).await?;

@@ -47,10 +47,17 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         id: "stages/target",
-        promise: "the target is the stage that is built, by name in any case, and none after it runs",
+        promise: "the target is the stage that is built, and none after it runs",
         needs: BUILD,
         features: STAGES,
         run: |cx| Box::pin(target(cx)),
+    },
+    Case {
+        id: "stages/names-in-any-case",
+        promise: "names of stages mean the same in upper and lower case, in FROM, --from and the target",
+        needs: BUILD,
+        features: STAGES,
+        run: |cx| Box::pin(names_in_any_case(cx)),
     },
     Case {
         id: "stages/unknown-target",
@@ -104,7 +111,7 @@ async fn keeps_modes_and_owners(cx: Cx) -> CaseResult {
 async fn from_a_stage(cx: Cx) -> CaseResult {
     cx.write("file", 0o644, "x")?;
     let text =
-        "FROM scratch AS One\nCOPY file /one\nENV a=1\nLABEL b=2\nFROM one\nCOPY file /two\n";
+        "FROM scratch AS one\nCOPY file /one\nENV a=1\nLABEL b=2\nFROM one\nCOPY file /two\n";
     let image = cx.build(text).await?;
     expect!(image.has("/one") && image.has("/two"), "the files of both are not there");
     expect_eq!((image.variable("a"), image.label("b")), (Some("1"), Some("2")));
@@ -117,9 +124,24 @@ async fn target(cx: Cx) -> CaseResult {
         cx.base()?
     );
     let mut request = cx.request(&text)?;
-    request.target = Some("First".to_owned());
+    request.target = Some("first".to_owned());
     let image = cx.build_from(&request).await?;
     expect_eq!(image.text("/first").await?, "1\n");
+    Ok(())
+}
+
+async fn names_in_any_case(cx: Cx) -> CaseResult {
+    cx.write("file", 0o644, "x")?;
+    let text = "FROM scratch AS First\nCOPY file /one\n\
+                FROM first AS Second\nCOPY --from=FIRST /one /two\n\
+                FROM second\nCOPY file /three\n";
+    let mut request = cx.request(text)?;
+    request.target = Some("SECOND".to_owned());
+    let image = cx.build_from(&request).await?;
+    expect!(
+        image.has("/one") && image.has("/two") && !image.has("/three"),
+        "another stage was built"
+    );
     Ok(())
 }
 

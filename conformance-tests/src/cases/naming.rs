@@ -1,6 +1,6 @@
 //! Names and labels that the request gives.
 
-use boxwright_core::{BuildRequest, ContextSource, DockerfileSource, LocalImage};
+use boxwright_core::{ContextSource, DockerfileSource, LocalImage};
 
 use super::BUILD;
 use crate::case::{Case, CaseResult};
@@ -46,7 +46,7 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 async fn several_tags(cx: Cx) -> CaseResult {
-    let mut request = cx.request("FROM scratch\nLABEL a=several\n")?;
+    let mut request = cx.request("FROM scratch\nWORKDIR /w\nLABEL a=several\n")?;
     request.tags = vec![cx.name()?, cx.name()?, cx.name()?];
     let output = cx.attempt(&request).await.result?;
     expect_eq!(output.tags, request.tags);
@@ -58,7 +58,7 @@ async fn several_tags(cx: Cx) -> CaseResult {
 }
 
 async fn no_tag(cx: Cx) -> CaseResult {
-    let mut request = cx.request("FROM scratch\nLABEL a=untagged\n")?;
+    let mut request = cx.request("FROM scratch\nWORKDIR /w\nLABEL a=untagged\n")?;
     request.tags = Vec::new();
     let output = cx.attempt(&request).await.result?;
     expect_eq!(output.tags, []);
@@ -70,9 +70,10 @@ async fn no_tag(cx: Cx) -> CaseResult {
 async fn moves(cx: Cx) -> CaseResult {
     let name = cx.name()?;
     for value in ["old", "new"] {
-        let mut request = BuildRequest::new(ContextSource::Empty);
-        request.dockerfile =
-            DockerfileSource::Text(format!("FROM scratch\nLABEL name={name} value={value}\n"));
+        let mut request = cx.new_request(ContextSource::Empty)?;
+        request.dockerfile = DockerfileSource::Text(format!(
+            "FROM scratch\nWORKDIR /w\nLABEL name={name} value={value}\n"
+        ));
         request.tags = vec![name.clone()];
         cx.attempt(&request).await.result?;
         expect_eq!(cx.read(name.clone()).await?.label("value"), Some(value));
@@ -81,7 +82,7 @@ async fn moves(cx: Cx) -> CaseResult {
 }
 
 async fn id_is_the_config(cx: Cx) -> CaseResult {
-    let request = cx.request("FROM scratch\nLABEL a=id\n")?;
+    let request = cx.request("FROM scratch\nWORKDIR /w\nLABEL a=id\n")?;
     let output = cx.attempt(&request).await.result?;
     let image = cx.read(request.tags[0].clone()).await?;
     expect_eq!(image.manifest().config.digest, output.id);
@@ -90,7 +91,7 @@ async fn id_is_the_config(cx: Cx) -> CaseResult {
 }
 
 async fn labels_of_the_request(cx: Cx) -> CaseResult {
-    let mut request = cx.request("FROM scratch\nLABEL a=file b=file\n")?;
+    let mut request = cx.request("FROM scratch\nWORKDIR /w\nLABEL a=file b=file\n")?;
     request.labels.insert("b".to_owned(), "request".to_owned());
     request.labels.insert("c".to_owned(), "with \"quotes\" and $HOME".to_owned());
     let image = cx.build_from(&request).await?;

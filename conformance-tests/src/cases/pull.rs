@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::push::{build_as, push};
 use super::{expect_explained, expect_mentions};
-use crate::case::{Case, CaseResult};
+use crate::case::{Case, CaseResult, Failure};
 use crate::cx::Cx;
 use crate::environment::RegistryKind;
 use crate::{expect, expect_eq, expect_error};
@@ -92,7 +92,8 @@ async fn pushed(
     let remote = cx.name_in(kind)?;
     build_as(cx, &remote, "pulled").await?;
     let id = cx.read(remote.clone()).await?.manifest().config.digest.clone();
-    let digest = push(cx, &remote, cx.session()).await.result?.digest;
+    let pushed = push(cx, &remote, cx.session()).await.result.map_err(Failure::refused)?;
+    let digest = pushed.digest;
     cx.engine().remove(&RemoveRequest::new(remote.clone().into()), &cx.session()).await?;
     cx.expect_absent(std::slice::from_ref(&remote)).await?;
     Ok((remote, id, digest))
@@ -100,7 +101,8 @@ async fn pushed(
 
 async fn by_tag(cx: Cx, kind: RegistryKind) -> CaseResult {
     let (remote, id, _) = pushed(&cx, kind).await?;
-    let pulled = cx.engine().pull(&PullRequest::new(remote.clone()), &cx.session()).await?;
+    let pulled = cx.engine().pull(&PullRequest::new(remote.clone()), &cx.session()).await;
+    let pulled = pulled.map_err(Failure::refused)?;
     cx.will_make(pulled.id.clone());
     expect_eq!(pulled.id, id);
     let image = cx.read(remote).await?;

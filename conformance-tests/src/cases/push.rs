@@ -6,7 +6,7 @@ use boxwright_core::{
 use std::sync::Arc;
 
 use super::{PUSH, expect_explained, expect_mentions};
-use crate::case::{Case, CaseResult};
+use crate::case::{Case, CaseResult, Failure};
 use crate::cx::Cx;
 use crate::environment::RegistryKind;
 use crate::{expect, expect_eq, expect_error};
@@ -125,7 +125,8 @@ async fn new(cx: Cx) -> CaseResult {
 async fn to(cx: Cx, kind: RegistryKind) -> CaseResult {
     let remote = cx.name_in(kind)?;
     build_as(&cx, &remote, "pushed").await?;
-    let pushed = push(&cx, &remote, cx.session()).await.result?;
+    // A setting that a daemon cannot keep to makes the transfer direct, or is refused; it is never ignored.
+    let pushed = push(&cx, &remote, cx.session()).await.result.map_err(Failure::refused)?;
     expect_eq!(pushed.image.name(), remote.name());
     let image = cx.read_registry(&remote).await?;
     expect_eq!(image.manifest().descriptor.digest, pushed.digest, "the digest in the registry");

@@ -226,7 +226,7 @@ async fn extra_hosts(cx: Cx) -> CaseResult {
 }
 
 async fn no_network(cx: Cx) -> CaseResult {
-    let text = format!("FROM {}\nRUN ! test -e /sys/class/net/eth0\n", cx.base()?);
+    let text = format!("FROM {}\nRUN ! grep -q eth0: /proc/net/dev\n", cx.base()?);
     let mut request = cx.request(&text)?;
     request.network = NetworkMode::None;
     cx.attempt(&request).await.result?;

@@ -80,7 +80,10 @@ pub(super) const CASES: &[Case] = &[
 /// Builds an image that no other case has. A label with its own name makes it so.
 async fn unique(cx: &Cx) -> CaseResult<boxwright_core::BuildOutput> {
     let request = cx.request("FROM scratch\n")?;
-    let text = format!("FROM scratch\nENV a=1\nLABEL name={}\nCMD [\"/x\"]\n", request.tags[0]);
+    let text = format!(
+        "FROM scratch\nCOPY Dockerfile /\nENV a=1\nLABEL name={}\nCMD [\"/x\"]\n",
+        request.tags[0]
+    );
     cx.write("Dockerfile", 0o644, text)?;
     Ok(cx.attempt(&request).await.result?)
 }
@@ -96,7 +99,7 @@ async fn lists(cx: Cx) -> CaseResult {
 }
 
 async fn inspects(cx: Cx) -> CaseResult {
-    let text = "FROM scratch\nENV a=1\nLABEL b=2\nUSER 3:4\nWORKDIR /five\nEXPOSE 6/udp\nVOLUME /seven\n\
+    let text = "FROM scratch\nWORKDIR /w\nENV a=1\nLABEL b=2\nUSER 3:4\nWORKDIR /five\nEXPOSE 6/udp\nVOLUME /seven\n\
                 STOPSIGNAL SIGINT\nENTRYPOINT [\"/eight\"]\nCMD [\"nine\"]\n";
     let request = cx.request(text)?;
     let built = cx.attempt(&request).await.result?;

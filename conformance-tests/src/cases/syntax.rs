@@ -47,7 +47,8 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 async fn usual_frontend(cx: Cx) -> CaseResult {
-    let request = cx.request("# syntax=docker/dockerfile:1\nFROM scratch\nLABEL a=syntax\n")?;
+    let request =
+        cx.request("# syntax=docker/dockerfile:1\nFROM scratch\nWORKDIR /w\nLABEL a=syntax\n")?;
     let attempt = cx.attempt(&request).await;
     let image = cx.read(attempt.result?.id).await?;
     expect_eq!(image.label("a"), Some("syntax"));
@@ -61,7 +62,8 @@ async fn usual_frontend(cx: Cx) -> CaseResult {
 async fn foreign_frontend(cx: Cx) -> CaseResult {
     let registry = FakeRegistry::open().await?;
     let host = registry.host();
-    let request = cx.request(&format!("# syntax={host}/frontend:1\nFROM scratch\nLABEL a=1\n"))?;
+    let request =
+        cx.request(&format!("# syntax={host}/frontend:1\nFROM scratch\nWORKDIR /w\nLABEL a=1\n"))?;
     // It may be refused or built without the frontend; what counts is that nobody asked for it.
     let attempt = cx.attempt(&request).await;
     let requests = registry.requests();
@@ -73,7 +75,7 @@ async fn foreign_frontend(cx: Cx) -> CaseResult {
 }
 
 async fn escape(cx: Cx) -> CaseResult {
-    let text = "# escape=`\nFROM scratch\nLABEL a=one `\n  b=c:\\\\d\n";
+    let text = "# escape=`\nFROM scratch\nWORKDIR /w\nLABEL a=one `\n  b=c:\\\\d\n";
     let image = cx.build(text).await?;
     expect_eq!(image.label("a"), Some("one"));
     expect!(
@@ -85,15 +87,17 @@ async fn escape(cx: Cx) -> CaseResult {
 }
 
 async fn any_case(cx: Cx) -> CaseResult {
-    let text = "\u{feff}from scratch as One\r\nlabel a=1\r\nFrom one\r\nLabel b=2\r\n";
+    let text =
+        "\u{feff}from scratch as one\r\nworkdir /w\r\nlabel a=1\r\nFrom one\r\nLabel b=2\r\n";
     let image = cx.build(text).await?;
     expect_eq!((image.label("a"), image.label("b")), (Some("1"), Some("2")));
     Ok(())
 }
 
 async fn start_interval(cx: Cx) -> CaseResult {
-    let image =
-        cx.build("FROM scratch\nHEALTHCHECK --start-interval=2s CMD [\"/check\"]\n").await?;
+    let image = cx
+        .build("FROM scratch\nWORKDIR /w\nHEALTHCHECK --start-interval=2s CMD [\"/check\"]\n")
+        .await?;
     let check = image.config().config.healthcheck.clone().unwrap_or_default();
     expect_eq!(check["StartInterval"], serde_json::json!(2_000_000_000_u64));
     Ok(())

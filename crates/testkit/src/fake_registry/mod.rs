@@ -55,6 +55,8 @@ pub enum Answer {
     Status(u16),
     /// A status, and to come again after as many seconds.
     ComeBack(u16, u32),
+    /// A status and its words, as a page of HTML: the answer of a proxy before the registry.
+    Proxy(u16, &'static str),
     /// A page of HTML with status 200, as captive portals send.
     Html,
     /// Nothing: the connection ends after as many bytes of the request's body.

@@ -109,6 +109,14 @@ async fn faulty(fault: &Answer, body: Incoming) -> Result<Reply, Cut> {
             let reply = answer::error(status(number), code(number), words);
             Ok(answer::with_header(reply, header::RETRY_AFTER, &seconds.to_string()))
         }
+        Answer::Proxy(number, words) => {
+            read(body, BODY_LIMIT).await;
+            let page = format!(
+                "<html>\r\n<head><title>{number} {words}</title></head>\r\n<body>\r\n\
+                 <center><h1>{number} {words}</h1></center>\r\n<hr><center>nginx</center>\r\n"
+            );
+            Ok(answer::with_type(answer::with_body(status(number), page), "text/html"))
+        }
         Answer::Html => {
             let page = "<!doctype html><title>Welcome</title><p>Accept the terms to go on.";
             Ok(answer::with_type(answer::with_body(StatusCode::OK, page), "text/html"))
