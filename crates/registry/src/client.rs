@@ -55,7 +55,8 @@ impl Client {
         credentials: Arc<dyn Credentials>,
         retries: Retries,
     ) -> Self {
-        let transport = Arc::new(Transport::new(host.clone(), Arc::clone(&settings)));
+        let transport =
+            Arc::new(Transport::new(host.clone(), Arc::clone(&settings), retries.longest_silence));
         let endpoints = Mutex::default();
         let origins = Mutex::default();
         let shared = Shared { host, settings, credentials, retries, transport, endpoints, origins };

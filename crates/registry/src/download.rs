@@ -4,7 +4,6 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use boxwright_core::{ByteStream, Descriptor};
 use bytes::Bytes;
@@ -19,9 +18,6 @@ use crate::digester::Digester;
 use crate::endpoint::Endpoint;
 use crate::failure::{Failure, Outcome, Retry};
 use crate::http::Request;
-
-/// How long a registry may be silent in the middle of a blob.
-const SILENCE_LIMIT: Duration = Duration::from_secs(60);
 
 /// Why a stream broke. An `io::Error` cannot hold all of it.
 #[derive(Clone, Debug, Default)]
@@ -119,7 +115,8 @@ impl Download {
                 self.ask().await?;
                 continue;
             };
-            let chunk = tokio::time::timeout(SILENCE_LIMIT, answer.chunk()).await;
+            let silence = self.place.endpoint.retries().longest_silence;
+            let chunk = tokio::time::timeout(silence, answer.chunk()).await;
             match chunk {
                 Ok(Ok(Some(mut bytes))) => {
                     let skipped = self.skip.min(bytes.len() as u64);

@@ -4,11 +4,11 @@ use boxwright_core::{Digest, ImageRef};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, StatusCode};
 
+use crate::digester::{matches, sha256};
+use crate::document::{Document, MANIFEST_LIMIT};
 use crate::download::Place;
 use crate::failure::{Failure, Outcome};
-use crate::http::read_bytes;
 use crate::resolve::{digest_of, request};
-use crate::{digester, document};
 
 /// Whether an image is in its registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,40 +43,43 @@ pub(crate) async fn exists(place: &Place, image: &ImageRef) -> Existence {
 
 /// Returns the digest of an image's manifest or index, or `None` if the registry says there is none.
 pub(crate) async fn digest(place: &Place, image: &ImageRef) -> Outcome<Option<Digest>> {
-    let name = image.manifest_name();
-    let head = request(place, Method::HEAD, name).await?;
+    let head = request(place, Method::HEAD, image.manifest_name()).await?;
     let answer = match place.endpoint.call(Some(&place.access), &head).await {
         Ok(answer) => answer,
         Err(failure) if failure.is(StatusCode::NOT_FOUND) && !failure.is_page => return Ok(None),
         // Whether a page is a registry's own is seen in the answer to GET.
-        Err(failure) if failure.is(StatusCode::NOT_FOUND) => return by_reading(place, name).await,
+        Err(failure) if failure.is(StatusCode::NOT_FOUND) => return by_reading(place, image).await,
         // Some registries take no HEAD.
         Err(failure) if failure.is(StatusCode::METHOD_NOT_ALLOWED) => {
-            return by_reading(place, name).await;
+            return by_reading(place, image).await;
         }
         Err(failure) => return Err(failure),
     };
     match digest_of(answer.headers()) {
         Some(digest) if image.digest().is_none_or(|wanted| *wanted == digest) => Ok(Some(digest)),
-        Some(digest) => Err(Failure::protocol(format!(
-            "`{}` says that it is `{digest}`",
-            place.endpoint.name()
-        ))),
-        None => by_reading(place, name).await,
+        Some(digest) => Err(another(place, &digest)),
+        None => by_reading(place, image).await,
     }
 }
 
-async fn by_reading(place: &Place, name: &str) -> Outcome<Option<Digest>> {
-    let get = request(place, Method::GET, name).await?;
-    let answer = match place.endpoint.call(Some(&place.access), &get).await {
+async fn by_reading(place: &Place, image: &ImageRef) -> Outcome<Option<Digest>> {
+    let get = request(place, Method::GET, image.manifest_name()).await?;
+    let read = place.endpoint.read(&place.access, &get, MANIFEST_LIMIT).await;
+    let (headers, bytes) = match read {
         Ok(answer) => answer,
         Err(failure) if failure.is(StatusCode::NOT_FOUND) && !failure.is_page => return Ok(None),
         Err(failure) => return Err(failure),
     };
-    let content_type = answer.headers().get(CONTENT_TYPE).cloned();
-    let content_type = content_type.as_ref().and_then(|value| value.to_str().ok());
-    let bytes = read_bytes(answer, document::MANIFEST_LIMIT).await?;
-    let digest = digester::sha256(&bytes);
-    let document = document::Document::read(bytes, content_type, digest)?;
+    let digest = match image.digest() {
+        Some(digest) if !matches(&bytes, digest) => return Err(another(place, &sha256(&bytes))),
+        Some(digest) => digest.clone(),
+        None => sha256(&bytes),
+    };
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let document = Document::read(bytes, content_type, digest)?;
     Ok(Some(document.descriptor.digest))
+}
+
+fn another(place: &Place, digest: &Digest) -> Failure {
+    Failure::protocol(format!("`{}` says that it is `{digest}`", place.endpoint.name()))
 }

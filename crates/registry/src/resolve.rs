@@ -10,7 +10,7 @@ use crate::digester::{matches, sha256};
 use crate::document::{ACCEPTED, Document, ImageManifest, Kind, MANIFEST_LIMIT, choose};
 use crate::download::{Place, Verified, open};
 use crate::failure::{Failure, Outcome};
-use crate::http::{Request, read_bytes};
+use crate::http::Request;
 
 /// The header by which a registry says which manifest it means.
 pub(crate) const DIGEST_HEADER: &str = "docker-content-digest";
@@ -103,15 +103,14 @@ pub(crate) async fn request(place: &Place, method: Method, name: &str) -> Outcom
 /// Reads the manifest or index `name`, and checks that it has the digest that was asked for.
 async fn fetch(place: &Place, name: &str, digest: Option<&Digest>) -> Outcome<Document> {
     let request = request(place, Method::GET, name).await?;
-    let answer = place.endpoint.call(Some(&place.access), &request).await.map_err(|failure| {
+    let read = place.endpoint.read(&place.access, &request, MANIFEST_LIMIT).await;
+    let (headers, bytes) = read.map_err(|failure| {
         let is_missing = failure.kind() == ErrorKind::NotFound && failure.why.remedy().is_none();
         if !is_missing {
             return failure;
         }
         failure.with_remedy("check the spelling of repository and tag; a registry may also hide what a user must not see")
     })?;
-    let headers = answer.headers().clone();
-    let bytes = read_bytes(answer, MANIFEST_LIMIT).await?;
     let said = digest_of(&headers);
     let expected = digest.or(said.as_ref());
     let digest = match expected {

@@ -17,6 +17,8 @@ pub struct Retries {
     pub first_pause: Duration,
     /// The longest pause; when the registry asks for a longer one, the request fails. Default: 60 s.
     pub longest_pause: Duration,
+    /// How long a registry may be silent, before or within an answer. Default: 60 s.
+    pub longest_silence: Duration,
 }
 
 impl Default for Retries {
@@ -25,6 +27,7 @@ impl Default for Retries {
             attempts: 4,
             first_pause: Duration::from_millis(250),
             longest_pause: Duration::from_secs(60),
+            longest_silence: Duration::from_secs(60),
         }
     }
 }

@@ -77,7 +77,7 @@ pub(crate) async fn fetch(transport: &Transport, wanted: TokenRequest<'_>) -> Ou
         let had_credentials = wanted.credential.is_some();
         let status = answer.status();
         let by = Answerer { registry: wanted.registry, had_credentials };
-        let failure = refusal(answer, by).await;
+        let failure = refusal(answer, by, transport.silence()).await;
         // Token servers also say 400 or 403 to a wrong password.
         let is_refusal = matches!(status, StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN);
         return Err(if is_refusal && had_credentials {
@@ -93,7 +93,7 @@ pub(crate) async fn fetch(transport: &Transport, wanted: TokenRequest<'_>) -> Ou
             failure.with_fact("token server", server)
         });
     }
-    let bytes = read_bytes(answer, LIMIT).await?;
+    let bytes = read_bytes(answer, LIMIT, transport.silence()).await?;
     let unintelligible =
         || Failure::protocol(format!("the token server `{server}` answered without a token"));
     let answer: Answer = serde_json::from_slice(&bytes).map_err(|_| unintelligible())?;

@@ -78,7 +78,7 @@ impl Endpoint {
             .any(|value| value.to_str().is_ok_and(|text| text.contains("insufficient_scope")));
         let by = Answerer { registry: &self.name, had_credentials: sent.had_credentials };
         let status = answer.status();
-        let failure = refusal(answer, by).await;
+        let failure = refusal(answer, by, self.transport.silence()).await;
         // SPEC: RFC 6750, 3.1: "insufficient_scope": the token is good and the user may not.
         if status == StatusCode::UNAUTHORIZED && lacks_rights && sent.had_credentials {
             return Failure::new(

@@ -7,12 +7,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use boxwright_core::{Credential, Credentials, DOCKER_HUB, ErrorKind};
+use bytes::Bytes;
+use reqwest::header::HeaderMap;
 use reqwest::{Method, Response, StatusCode, Url};
 use tokio::sync::{Mutex as AsyncMutex, OnceCell};
 
 use crate::auth::{Access, Challenge, Token};
 use crate::failure::{Failure, Outcome};
-use crate::http::{Body, Request, Transport, is_html};
+use crate::http::{Body, Request, Transport, is_html, read_bytes};
 use crate::retries::Retries;
 
 /// How long finding out whether a loopback port speaks TLS may take.
@@ -89,6 +91,32 @@ impl Endpoint {
             tokio::time::sleep(pause).await;
             attempt += 1;
         }
+    }
+
+    /// Sends `request`, and reads the whole of the answer if it is a success; both as often as is worth it.
+    pub(crate) async fn read(
+        &self,
+        access: &Access,
+        request: &Request,
+        limit: usize,
+    ) -> Outcome<(HeaderMap, Bytes)> {
+        let mut attempt = 1;
+        loop {
+            let answer = self.call(Some(access), request).await?;
+            let headers = answer.headers().clone();
+            let failure = match read_bytes(answer, limit, self.transport.silence()).await {
+                Ok(bytes) => return Ok((headers, bytes)),
+                Err(failure) => failure,
+            };
+            let pause = self.retries.pause(attempt, failure.retry);
+            tokio::time::sleep(pause.ok_or(failure)?).await;
+            attempt += 1;
+        }
+    }
+
+    /// Refuses to be sent from one address to a worse one, such as to plain HTTP.
+    pub(crate) fn check_next(&self, from: &Url, to: &Url) -> Outcome<()> {
+        self.transport.check_redirect(from, to)
     }
 
     /// Sends `request`, authorized as the registry wants it, and returns the answer if it is a success.

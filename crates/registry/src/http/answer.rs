@@ -9,7 +9,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 
-use super::transport::{SILENCE_LIMIT, authority};
+use super::transport::authority;
 use super::trouble::{failure_of, timed_out};
 use crate::failure::{Failure, Outcome, Retry};
 
@@ -40,12 +40,12 @@ struct OneError {
 }
 
 /// Reads an answer that is not a success, and says what it means.
-pub(crate) async fn refusal(answer: Response, by: Answerer<'_>) -> Failure {
+pub(crate) async fn refusal(answer: Response, by: Answerer<'_>, silence: Duration) -> Failure {
     let status = answer.status();
     let retry_after = retry_after(answer.headers(), SystemTime::now());
     let is_html = is_html(answer.headers());
     // The text only adds to the status, so what cannot be read of it is left out.
-    let text = read_bytes(answer, ERROR_LIMIT).await.unwrap_or_default();
+    let text = read_bytes(answer, ERROR_LIMIT, silence).await.unwrap_or_default();
     let mut failure = of_status(status, retry_after, by);
     if is_html {
         failure.is_page = true;
@@ -172,8 +172,12 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     Some(date.duration_since(now).unwrap_or_default())
 }
 
-/// Reads all of an answer, at most `limit` bytes of it.
-pub(crate) async fn read_bytes(mut answer: Response, limit: usize) -> Outcome<Bytes> {
+/// Reads all of an answer, if it has at most `limit` bytes and is never silent for longer than `silence`.
+pub(crate) async fn read_bytes(
+    mut answer: Response,
+    limit: usize,
+    silence: Duration,
+) -> Outcome<Bytes> {
     let url = answer.url().clone();
     let host = authority(&url);
     let too_long = || Failure::protocol(format!("`{host}` answered with more than {limit} bytes"));
@@ -182,8 +186,8 @@ pub(crate) async fn read_bytes(mut answer: Response, limit: usize) -> Outcome<By
     }
     let mut bytes = Vec::new();
     loop {
-        let chunk = tokio::time::timeout(SILENCE_LIMIT, answer.chunk()).await;
-        let chunk = chunk.map_err(|_| timed_out(&url, SILENCE_LIMIT))?;
+        let chunk = tokio::time::timeout(silence, answer.chunk()).await;
+        let chunk = chunk.map_err(|_| timed_out(&url, silence))?;
         let Some(chunk) = chunk.map_err(|error| failure_of(&error, &url))? else {
             return Ok(bytes.into());
         };

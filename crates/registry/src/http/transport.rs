@@ -20,8 +20,6 @@ use crate::failure::{Failure, Outcome};
 
 /// How long connecting may take, with the TLS handshake.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-/// How long a server may be silent.
-pub(super) const SILENCE_LIMIT: Duration = Duration::from_secs(60);
 /// How many redirects are followed. Real registries have one or two.
 const REDIRECTS: usize = 5;
 
@@ -30,12 +28,20 @@ pub(crate) struct Transport {
     host: Host,
     settings: Arc<RegistrySettings>,
     system: SystemAuthorities,
+    /// How long a server may be silent.
+    silence: Duration,
     clients: Mutex<HashMap<String, Client>>,
 }
 
 impl Transport {
-    pub(crate) fn new(host: Host, settings: Arc<RegistrySettings>) -> Self {
-        Self { host, settings, system: SystemAuthorities::default(), clients: Mutex::default() }
+    pub(crate) fn new(host: Host, settings: Arc<RegistrySettings>, silence: Duration) -> Self {
+        let (system, clients) = (SystemAuthorities::default(), Mutex::default());
+        Self { host, settings, system, silence, clients }
+    }
+
+    /// Returns how long a server may be silent.
+    pub(crate) fn silence(&self) -> Duration {
+        self.silence
     }
 
     /// Returns what is set for the host of a URL or of a registry.
@@ -82,9 +88,9 @@ impl Transport {
                 }
                 Body::Own => {
                     let sending = builder.body(request.body.clone()).send();
-                    match tokio::time::timeout(SILENCE_LIMIT, sending).await {
+                    match tokio::time::timeout(self.silence, sending).await {
                         Ok(answer) => answer,
-                        Err(_) => return Err(timed_out(&url, SILENCE_LIMIT)),
+                        Err(_) => return Err(timed_out(&url, self.silence)),
                     }
                 }
             };
@@ -136,7 +142,8 @@ impl Transport {
         Ok(())
     }
 
-    fn check_redirect(&self, from: &Url, to: &Url) -> Outcome<()> {
+    /// Refuses to be sent from one place to a worse one.
+    pub(crate) fn check_redirect(&self, from: &Url, to: &Url) -> Outcome<()> {
         if to.scheme() == "http"
             && (from.scheme() == "https" || is_loopback(to) && !is_loopback(from))
         {

@@ -62,7 +62,7 @@ pub(super) fn timed_out(url: &Url, limit: Duration) -> Failure {
     let host = authority(url);
     Failure::new(
         ErrorKind::Unavailable,
-        format!("`{host}` was silent for {} seconds", limit.as_secs()),
+        format!("`{host}` was silent for {} seconds", limit.as_secs_f32()),
     )
     .with_retry(Retry::Soon)
 }

@@ -105,10 +105,12 @@ impl Upload<'_> {
     /// Returns where the upload goes on: `Location` may be relative, or on another host.
     pub(super) fn location(&self, answer: &Response) -> Outcome<Url> {
         let text = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok());
-        text.and_then(|text| answer.url().join(text).ok()).ok_or_else(|| {
+        let next = text.and_then(|text| answer.url().join(text).ok()).ok_or_else(|| {
             let registry = self.place.endpoint.name();
             Failure::protocol(format!("`{registry}` does not say where to upload to"))
-        })
+        })?;
+        self.place.endpoint.check_next(answer.url(), &next)?;
+        Ok(next)
     }
 
     fn complete(&self, location: &Url) -> Url {

@@ -42,6 +42,35 @@ async fn a_proxy_is_used_for_others_and_never_for_this_machine() {
 }
 
 #[tokio::test]
+async fn a_registry_elsewhere_sends_nobody_to_this_machine_threat_35() {
+    let local = Server::start(|_| Answer::new(200)).await;
+    let image = image("amd64", 10);
+    let registry = Registry::default();
+    let target = format!("http://{}/inner", local.address);
+    let proxy = Server::start(move |seen| match seen.method.as_str() {
+        "GET" => Answer::new(302).with("Location", &target),
+        "POST" => Answer::new(202).with("Location", &target),
+        _ => registry.answer(seen),
+    })
+    .await;
+    let address = format!("http://{}", proxy.address);
+    let client = client("registry.test:5000", &[("HTTP_PROXY", &address)]);
+    let name = name("registry.test:5000", "api:1");
+    let errors = [
+        client.resolve(&name, None).await.unwrap_err(),
+        client.push(&name, &image.manifest, &image.store()).await.unwrap_err(),
+    ];
+    for error in errors {
+        assert!(
+            told(&error).contains("redirected to plain HTTP at `localhost:"),
+            "{}",
+            told(&error)
+        );
+    }
+    assert!(local.seen().is_empty());
+}
+
+#[tokio::test]
 async fn a_host_in_no_proxy_is_reached_directly() {
     let proxy = Server::start(|_| Answer::new(200)).await;
     let address = format!("http://{}", proxy.address);

@@ -2,7 +2,10 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use std::time::Duration;
+
 use boxwright_core::{ErrorKind, RegistrySetting, RegistrySettings};
+use boxwright_registry::Retries;
 
 use crate::server::{Answer, Server, listener};
 use crate::setup::{Registry, alice, client, client_with, image, name, told};
@@ -34,7 +37,8 @@ async fn trouble_that_passes_is_not_noticed_threat_32() {
 #[tokio::test]
 async fn a_connection_that_breaks_is_tried_again_threat_32() {
     let server = stumbling(vec![Answer::new(200).body("not all").cut_after(3)]).await;
-    client().resolve(&name(&server.address, "api:1"), None).await.unwrap_err();
+    client().resolve(&name(&server.address, "api:1"), None).await.unwrap();
+    assert_eq!(server.count("GET", "/v2/api/manifests/1"), 2);
     let server = Server::start_interrupting(
         {
             let registry = Registry::with(&image("amd64", 10), "1");
@@ -134,6 +138,22 @@ async fn a_metadata_service_is_no_registry_threat_35() {
     .await;
     let error = client().resolve(&name(&server.address, "api:1"), None).await.unwrap_err();
     assert!(told(&error).contains("is a link-local address"), "{}", told(&error));
+}
+
+#[tokio::test]
+async fn a_silent_registry_is_not_waited_for_threat_32() {
+    let retries = Retries {
+        attempts: 2,
+        first_pause: Duration::ZERO,
+        longest_silence: Duration::from_millis(50),
+        ..Retries::default()
+    };
+    let server = stumbling(vec![Answer::new(200).body("all").with("Content-Length", "9"); 2]).await;
+    let client = client().with_retries(retries);
+    let error = client.resolve(&name(&server.address, "api:1"), None).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(told(&error).contains("was silent for 0.05 seconds"), "{}", told(&error));
+    assert_eq!(server.count("GET", "/v2/api/manifests/1"), 2);
 }
 
 #[tokio::test]
