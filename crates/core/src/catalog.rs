@@ -200,10 +200,11 @@ fn take_ready(surveys: Vec<Survey>, because: String) -> Result<Selection, Vec<Su
     ready.map(|instance| Selection { instance, because }).ok_or(surveys)
 }
 
-/// Says of every place what is wrong with it. The remedy is that of the first engine that is there at all.
+/// Says of every place what is wrong with it. The remedy is that of the one engine that is there; of
+/// several, each has its own.
 fn none_ready(message: String, surveys: &[Survey]) -> Error {
     let mut cause = String::new();
-    let mut remedy = None;
+    let mut remedies = Vec::new();
     for survey in surveys {
         for detection in &survey.detections {
             let separator = if cause.is_empty() { "" } else { "; " };
@@ -217,7 +218,7 @@ fn none_ready(message: String, surveys: &[Survey]) -> Error {
                 }
                 Detection::Absent { place } => write!(cause, "{separator}{engine}: {place}"),
                 Detection::Unusable { place, error } => {
-                    remedy = remedy.or_else(|| error.remedy().map(str::to_owned));
+                    remedies.extend(error.remedy().map(str::to_owned));
                     let why = error.causes().into_iter().next();
                     let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
                     write!(cause, "{separator}{engine} at {place}: {error}{why}")
@@ -226,9 +227,10 @@ fn none_ready(message: String, surveys: &[Survey]) -> Error {
         }
     }
     let error = Error::new(ErrorKind::Unavailable, message).with_cause(cause);
-    match remedy {
-        Some(remedy) => error.with_remedy(remedy),
-        None => error,
+    match remedies.len() {
+        0 => error,
+        1 => error.with_remedy(remedies.remove(0)),
+        _ => error.with_remedy("repair one of them; `boxwright engines` says how for each"),
     }
 }
 
