@@ -64,6 +64,8 @@ pub(crate) enum Command {
     Logout(LogoutArgs),
     /// Show every setting and where it comes from
     Config(ConfigArgs),
+    /// Run every engine through the conformance suite, and report which promises it keeps
+    Conformance(Box<boxwright_conformance::command::Arguments>),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Show the version

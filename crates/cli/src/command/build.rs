@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Instant;
 
 use boxwright_core::{
     BuildOutput, BuildRequest, Engine, Error, LocalImage, PushOutput, RemoveRequest, Result,
@@ -13,6 +14,7 @@ use crate::app::{App, Opened};
 use crate::args::BuildArgs;
 use crate::build::{Outputs, ResultFiles, prepare, write_outputs};
 use crate::exit_code::Outcome;
+use crate::render::{elapsed, short_id};
 
 pub(super) async fn run(args: &BuildArgs, app: &App) -> Outcome {
     let mut settings = app.settings(&args.engine)?;
@@ -60,9 +62,10 @@ fn chosen(opened: &Opened) -> String {
     };
     let info = opened.engine.info();
     let rootless = if info.rootless == Some(true) { ", rootless" } else { "" };
+    let source = &opened.selection.instance.source;
     format!(
-        "building with {} {} ({}{rootless}) at {}, {because}",
-        info.name, info.version, info.builder, info.endpoint
+        "building with {} {} ({}{rootless}; {source}), {because}",
+        info.name, info.version, info.builder
     )
 }
 
@@ -91,7 +94,10 @@ impl Work<'_> {
             self.request.tags.is_empty() && !self.outputs.is_empty() && !self.files.keep_id();
         let before =
             if serves_outputs { self.engine.list(self.session).await? } else { Vec::new() };
+        let start = Instant::now();
         let output = self.engine.build(self.request, self.session).await?;
+        let built = format!("built {} in {}", short_id(&output.id), elapsed(start.elapsed()));
+        self.session.events.notice(built).await;
         let passing = serves_outputs && !before.iter().any(|image| image.id == output.id);
         let written = self.write(&output).await;
         if passing {

@@ -8,7 +8,7 @@ use boxwright_core::{ImageRef, ImageSummary};
 use crate::app::{App, parse};
 use crate::args::{Format, ImagesArgs};
 use crate::exit_code::Outcome;
-use crate::render::{Ink, Table, age, bytes};
+use crate::render::{Ink, Table, age, bytes, short_id};
 
 pub(super) async fn run(args: &ImagesArgs, app: &App) -> Outcome {
     let filter = args.name.as_deref().map(Filter::new).transpose()?;
@@ -58,10 +58,10 @@ fn table(images: &[ImageSummary], app: &App) -> String {
     let now = i64::try_from(now).unwrap_or(i64::MAX);
     let mut table = Table::new(&["NAME", "ID", "CREATED", "SIZE"]);
     for image in images {
-        let id = short_id(image.id.as_str());
+        let id = short_id(&image.id);
         let created = image.created.map(|then| age(now.saturating_sub(then))).unwrap_or_default();
         let size = image.size.map(bytes).unwrap_or_default();
-        let mut row = |name: &str| table.row(&[name, id, &created, &size]);
+        let mut row = |name: &str| table.row(&[name, &id, &created, &size]);
         for name in &image.names {
             row(&name.to_string());
         }
@@ -71,12 +71,6 @@ fn table(images: &[ImageSummary], app: &App) -> String {
         }
     }
     table.render(app.console.paint_out())
-}
-
-/// Returns the first twelve digits of an id, as `docker` shows them.
-fn short_id(id: &str) -> &str {
-    let digits = id.split_once(':').map_or(id, |(_, digits)| digits);
-    digits.get(..12).unwrap_or(digits)
 }
 
 #[cfg(test)]

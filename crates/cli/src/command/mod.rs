@@ -3,6 +3,7 @@
 mod build;
 mod completions;
 mod config;
+mod conformance;
 mod engines;
 mod images;
 mod inspect;
@@ -34,6 +35,7 @@ pub(crate) async fn run(command: Command, app: &App) -> Outcome {
         Command::Login(args) => login::run(&args, app).await,
         Command::Logout(args) => logout::run(&args, app).await,
         Command::Config(args) => config::run(&args, app),
+        Command::Conformance(args) => conformance::run(&args, app).await,
         Command::Completions(args) => completions::run(&args, app),
         Command::Version(args) => version::run(&args, app),
     }

@@ -22,7 +22,7 @@ pub(crate) use output::Output;
 pub(crate) use paint::{Ink, Paint};
 pub(crate) use table::Table;
 pub(crate) use text::clean;
-pub(crate) use units::{age, bytes, elapsed};
+pub(crate) use units::{age, bytes, elapsed, short_id};
 pub(crate) use usage::print_usage;
 
 /// Where output goes and how it may look there.
@@ -99,6 +99,11 @@ impl Console {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Returns both streams, for a report that is written while it is made.
+    pub(crate) fn streams(self) -> (io::Stdout, io::Stderr) {
+        (io::stdout(), io::stderr())
     }
 
     /// Writes bytes as they are to standard error.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use boxwright_core::Digest;
+
 /// Returns a number of bytes in decimal units, as `12.3 MB`.
 pub(crate) fn bytes(count: u64) -> String {
     const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
@@ -50,6 +52,12 @@ pub(crate) fn age(seconds: i64) -> String {
         }
     }
     "just now".to_owned()
+}
+
+/// Returns the first twelve digits of an image's id, as `docker` shows them and every command takes them.
+pub(crate) fn short_id(id: &Digest) -> String {
+    let digits = id.as_str().split_once(':').map_or(id.as_str(), |(_, digits)| digits);
+    digits.chars().take(12).collect()
 }
 
 #[cfg(test)]

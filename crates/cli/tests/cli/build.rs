@@ -16,12 +16,13 @@ exit code 0
 --- stdout
 [digest]
 --- stderr
-building with fake 1.0.0 (fake) at memory:, the first ready one of fake
+building with fake 1.0.0 (fake; this process), the first ready one of fake
 #1 [1/2] FROM scratch
 #1 DONE [duration]
 
 #2 [2/2] COPY hello /hello
 #2 DONE [duration]
+built [id] in [duration]
 ");
 }
 
@@ -52,7 +53,7 @@ fn a_step_that_fails_says_which_and_how() {
 exit code 1
 --- stdout
 --- stderr
-building with fake 1.0.0 (fake) at memory:, the first ready one of fake
+building with fake 1.0.0 (fake; this process), the first ready one of fake
 #1 [1/2] FROM scratch
 #1 DONE [duration]
 

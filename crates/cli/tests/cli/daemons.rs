@@ -1,1 +1,238 @@
-//! Daemons that are not there, hang, or are closed.
+//! Daemons that are not there, hang, are closed to the user, or are something else.
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixListener;
+use std::time::{Duration, Instant};
+
+use insta::assert_snapshot;
+use serde_json::Value;
+
+use super::harness::{Home, Run};
+
+/// A home where nothing of this machine's engines is found.
+fn home() -> Home {
+    Home::new().variable("PATH", "/nonexistent")
+}
+
+/// A home whose engines are looked for at these sockets alone.
+fn home_with(docker: &str, podman: &str) -> Home {
+    let home = home();
+    let socket = |name: &str| format!("unix://{}", home.path(name).display());
+    let (docker, podman) = (socket(docker), socket(podman));
+    home.variable("DOCKER_HOST", docker).variable("CONTAINER_HOST", podman)
+}
+
+/// Runs the program as an ordinary user, to whom rights mean something.
+fn as_ordinary_user(home: &Home, arguments: &[&str]) -> Run {
+    let program = env!("CARGO_BIN_EXE_boxwright");
+    if !rustix::process::geteuid().is_root() {
+        return home.real(arguments);
+    }
+    std::fs::set_permissions(home.path(""), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let setpriv = std::path::Path::new("/usr/bin/setpriv");
+    let flags = ["--reuid=65534", "--regid=65534", "--clear-groups", program];
+    home.finish(home.command(setpriv, &[&flags, arguments].concat()), b"")
+}
+
+#[test]
+fn nothing_there_names_every_place() {
+    let home = home_with("docker.sock", "podman.sock");
+    assert_snapshot!(home.real(&["engines"]), @r"
+exit code 0
+--- stdout
+ENGINE      STATE     VERSION  BUILDS WITH  ROOTLESS  STORAGE  ENDPOINT
+docker      unusable                                           unix://[folder]/docker.sock
+podman      unusable                                           unix://[folder]/podman.sock
+containerd  absent
+lxd         absent
+embedded    absent
+
+docker: unusable at unix://[folder]/docker.sock
+  cannot connect to `[folder]/docker.sock`
+  caused by: there is no such socket
+  help: start the service that listens there, or correct the path
+podman: unusable at unix://[folder]/podman.sock
+  cannot connect to `unix://[folder]/podman.sock`
+  caused by: there is no such socket
+  help: start it: `podman system service --time 0 unix://[folder]/podman.sock &`, or correct CONTAINER_HOST
+containerd: this version of Boxwright does not drive containerd yet
+lxd: this version of Boxwright does not drive lxd yet
+embedded: this version of Boxwright does not drive embedded yet
+
+`boxwright build` has no engine to use
+--- stderr
+");
+    assert_snapshot!(home.real(&["images"]), @r"
+exit code 3
+--- stdout
+--- stderr
+error: no container engine is ready
+  caused by:
+    docker at unix://[folder]/docker.sock: cannot connect to `[folder]/docker.sock` (there is no such socket)
+    podman at unix://[folder]/podman.sock: cannot connect to `unix://[folder]/podman.sock` (there is no such socket)
+
+help: repair one of them; `boxwright engines` says how for each
+");
+    assert_snapshot!(home.real(&["images", "--engine", "podman"]), @r"
+exit code 3
+--- stdout
+--- stderr
+error: the engine `podman` is not ready
+  caused by: podman at unix://[folder]/podman.sock: cannot connect to `unix://[folder]/podman.sock` (there is no such socket)
+  set by: --engine
+
+help: start it: `podman system service --time 0 unix://[folder]/podman.sock &`, or correct CONTAINER_HOST
+");
+    assert_snapshot!(home.real(&["images", "--engine", "lxd"]), @r"
+exit code 3
+--- stdout
+--- stderr
+error: the engine `lxd` is not ready
+  caused by: lxd: this version of Boxwright does not drive lxd yet
+  set by: --engine
+
+help: see `boxwright engines` for what is there
+");
+}
+
+#[test]
+fn a_stale_socket_says_that_nobody_listens() {
+    let home = home_with("docker.sock", "podman.sock");
+    for name in ["docker.sock", "podman.sock"] {
+        drop(UnixListener::bind(home.path(name)).unwrap());
+    }
+    assert_snapshot!(home.real(&["images", "--engine", "docker"]), @r"
+exit code 3
+--- stdout
+--- stderr
+error: the engine `docker` is not ready
+  caused by: docker at unix://[folder]/docker.sock: cannot connect to `[folder]/docker.sock` (nothing listens on it: it was left behind by a service that ended)
+  set by: --engine
+
+help: start the service again
+");
+    assert_snapshot!(home.real(&["images", "--engine", "podman"]), @r"
+exit code 3
+--- stdout
+--- stderr
+error: the engine `podman` is not ready
+  caused by: podman at unix://[folder]/podman.sock: cannot connect to `[folder]/podman.sock` (nothing listens on it: it was left behind by a service that ended)
+  set by: --engine
+
+help: start it again: `podman system service --time 0 unix://[folder]/podman.sock &`
+");
+}
+
+#[test]
+fn a_socket_closed_to_the_user_says_who_may() {
+    let home = home_with("docker.sock", "podman.sock");
+    let listen = |name: &str| {
+        let listener = UnixListener::bind(home.path(name)).unwrap();
+        std::fs::set_permissions(home.path(name), std::fs::Permissions::from_mode(0o000)).unwrap();
+        listener
+    };
+    let _listeners = (listen("docker.sock"), listen("podman.sock"));
+    for engine in ["docker", "podman"] {
+        let run = as_ordinary_user(&home, &["images", "--engine", engine]);
+        assert_eq!((run.code, run.stdout.as_str()), (3, ""), "{run}");
+        assert!(run.stderr.to_lowercase().contains("permission denied"), "{run}");
+        assert!(run.stderr.contains("help: "), "{run}");
+    }
+}
+
+#[test]
+fn a_hanging_daemon_does_not_hold_the_others_up() {
+    let home = home_with("docker.sock", "podman.sock");
+    // Connections are taken by the kernel and never answered.
+    let listen = |name: &str| UnixListener::bind(home.path(name)).unwrap();
+    let _listeners = (listen("docker.sock"), listen("podman.sock"));
+    let start = Instant::now();
+    let run = home.real(&["engines", "--format", "json"]);
+    assert!(start.elapsed() < Duration::from_millis(2_800), "{:?}", start.elapsed());
+    let value: Value = serde_json::from_str(&run.stdout).unwrap();
+    let states: Vec<String> = value["engines"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| format!("{} {}", it["engine"], it["state"]).replace('"', ""))
+        .collect();
+    assert_eq!(
+        states,
+        [
+            "docker unusable",
+            "podman unusable",
+            "containerd absent",
+            "lxd absent",
+            "embedded absent"
+        ]
+    );
+    for engine in &value["engines"].as_array().unwrap()[..2] {
+        assert!(engine["remedy"].is_string(), "{run}");
+    }
+    assert_eq!(value["chosen"], Value::Null);
+    assert_snapshot!(home.real(&["images", "--engine", "docker"]), @r"
+exit code 3
+--- stdout
+--- stderr
+error: the engine `docker` is not ready
+  caused by: docker at unix://[folder]/docker.sock: no answer from `unix://[folder]/docker.sock` within two seconds (it took the connection, or its address is out of reach, and stays silent)
+  set by: --engine
+
+help: see the daemon's log; restart it if it hangs
+");
+}
+
+#[test]
+fn something_else_on_the_socket_is_named_as_such() {
+    let home = home_with("docker.sock", "podman.sock");
+    let listener = UnixListener::bind(home.path("docker.sock")).unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let mut stream = stream;
+            let mut request = [0; 1024];
+            // Whatever was asked: this is no container engine.
+            let _ = stream.read(&mut request);
+            let _ = stream.write_all(b"220 mail.example ESMTP\r\n");
+        }
+    });
+    let run = home.real(&["images", "--engine", "docker"]);
+    assert_eq!(run.code, 3, "{run}");
+    assert!(run.stderr.contains("docker.sock"), "{run}");
+}
+
+#[test]
+fn an_address_that_is_none_is_refused() {
+    let wrong = home().variable("DOCKER_HOST", "docker.local");
+    assert_snapshot!(wrong.real(&["images", "--engine", "docker"]), @r"
+exit code 3
+--- stdout
+--- stderr
+error: the engine `docker` is not ready
+  caused by: docker at DOCKER_HOST: `docker.local` is not an endpoint (it has no scheme)
+  set by: --engine
+
+help: write it as `unix:///PATH`, `tcp://HOST:PORT` or `ssh://USER@HOST:PORT/PATH`
+");
+    let refused = home().variable("DOCKER_HOST", "tcp://127.0.0.1:1");
+    assert_snapshot!(refused.real(&["images", "--engine", "docker"]), @r"
+exit code 3
+--- stdout
+--- stderr
+error: the engine `docker` is not ready
+  caused by: docker at tcp://127.0.0.1:[port]: cannot reach `tcp://127.0.0.1:[port]` (Connection refused)
+  set by: --engine
+
+help: start the engine's service, or correct the port
+");
+    assert_snapshot!(home().real(&["images", "--engine", "podman", "--endpoint", "unix:///no/such.sock"]), @r"
+exit code 3
+--- stdout
+--- stderr
+error: the engine `podman` is not ready
+  caused by: podman at unix:///no/such.sock: cannot connect to `unix:///no/such.sock` (there is no such socket)
+  set by: --engine
+
+help: start it: `podman system service --time 0 unix:///no/such.sock &`, or correct setting `engine.podman.host`
+");
+}
