@@ -160,11 +160,11 @@ pub(crate) fn of_step(step: &plan::Step, found: &mut BTreeSet<Feature>) {
     }
 }
 
-/// Whether text uses `${x#p}`, `${x%p}` or `${x/p/r}`.
+/// Whether text uses `${x#p}`, `${x%p}`, `${x/p/r}` or `${x:?why}`, which came after the first operators.
 fn has_pattern(text: &str) -> bool {
     text.match_indices("${").any(|(at, _)| {
-        let name = text[at + 2..].trim_start_matches(|c: char| c.is_alphanumeric() || c == '_');
-        name.starts_with(['#', '%', '/'])
+        let rest = text[at + 2..].trim_start_matches(|c: char| c.is_alphanumeric() || c == '_');
+        rest.starts_with(['#', '%', '/', '?']) || rest.starts_with(":?")
     })
 }
 
@@ -209,6 +209,7 @@ mod tests {
             ("RUN --network=none x", "run-network"),
             ("RUN --security=insecure x", "run-security"),
             ("ENV a=${b#c}", "expansion-patterns"),
+            ("ARG a=x\nENV b=${a:?why}", "expansion-patterns"),
             ("ARG TARGETARCH", "from-platform"),
             ("SHELL [\"/bin/sh\"]", "shell"),
             ("HEALTHCHECK CMD x", "healthcheck"),

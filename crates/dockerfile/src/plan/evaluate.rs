@@ -74,6 +74,8 @@ pub(super) struct Evaluator<'a> {
     knowledge: Knowledge,
     pub(super) scope: Scope,
     pub(super) working_directory: String,
+    /// Whether the working directory is known: an unknown base has one that is not.
+    pub(super) knows_working_directory: bool,
     pub(super) user: String,
     shell: Vec<String>,
     has_cmd: bool,
@@ -99,6 +101,7 @@ impl<'a> Evaluator<'a> {
             knowledge,
             scope: Scope::new(base),
             working_directory: workdir(&base.working_directory, &base.working_directory),
+            knows_working_directory: knowledge == Knowledge::Complete,
             user: base.user.clone(),
             shell: base.shell.clone(),
             has_cmd: false,
@@ -198,7 +201,11 @@ impl<'a> Evaluator<'a> {
             }
             Written::Volume(words) => Action::Volume(self.volumes(words)?),
             Written::Workdir(word) => {
-                let folder = self.word(word)?;
+                let Some(folder) = self.word(word) else {
+                    self.knows_working_directory = false;
+                    return None;
+                };
+                self.knows_working_directory |= folder.starts_with('/');
                 self.working_directory = workdir(&self.working_directory, &folder);
                 Action::WorkingDirectory {
                     path: self.working_directory.clone(),

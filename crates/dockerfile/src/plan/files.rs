@@ -75,6 +75,9 @@ impl Evaluator<'_> {
             MountKind::Secret { file: false, .. } => return Some(Mount { target, ..mount }),
             _ => {}
         }
+        if !target.starts_with('/') && !self.knows_working_directory {
+            return None;
+        }
         let target = path::absolute(&self.working_directory, &target);
         if target == "/" {
             let remedy = "write `target=` with the path of a file or folder below it";
