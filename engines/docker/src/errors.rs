@@ -26,6 +26,13 @@ const fn rule(
 
 /// What goes wrong in the daemon itself.
 const DAEMON: &[Rule] = &[
+    // QUIRK(docker): a graph driver's store cannot save an image without layers (image/tarexport/save.go).
+    rule(
+        &["empty export - not implemented"],
+        ErrorKind::Unsupported,
+        "the daemon saves no image without layers",
+        "add a layer to the image, by a `COPY` or a `RUN`",
+    ),
     rule(
         &["client sent an http request to an https server"],
         ErrorKind::Unavailable,
@@ -381,6 +388,11 @@ pub(crate) fn not_started(error: BollardError) -> Error {
             .with_cause(format!("the image has no such program: {}", message.trim()))
             .with_remedy("name a program that is in the image");
     }
+    if words.contains("unable to find user") || words.contains("unable to find group") {
+        return Error::new(ErrorKind::NotFound, what)
+            .with_cause(format!("the image has no such user: {}", message.trim()))
+            .with_remedy("name a user of the image's /etc/passwd, or a number");
+    }
     if words.contains("permission denied") {
         return Error::new(ErrorKind::InvalidInput, what)
             .with_cause(format!("the file is not executable: {}", message.trim()));
@@ -560,10 +572,38 @@ mod tests {
                 ErrorKind::Conflict,
             ),
             (400, "Client sent an HTTP request to an HTTPS server.\n", ErrorKind::Unavailable),
+            (500, "empty export - not implemented", ErrorKind::Unsupported),
             (400, "invalid reference format", ErrorKind::InvalidInput),
             (500, "boom", ErrorKind::Protocol),
         ] {
             assert_eq!(refused("cannot", status, words).kind(), kind, "{words}");
+        }
+    }
+
+    #[test]
+    fn a_command_that_cannot_start_says_what_is_missing() {
+        for (message, kind) in [
+            (
+                "OCI runtime create failed: runc create failed: unable to start container process: exec: \"/nope\": stat /nope: no such file or directory: unknown",
+                ErrorKind::NotFound,
+            ),
+            (
+                "OCI runtime create failed: exec: \"nope\": executable file not found in $PATH: unknown",
+                ErrorKind::NotFound,
+            ),
+            (
+                "unable to find user www-data: no matching entries in passwd file",
+                ErrorKind::NotFound,
+            ),
+            (
+                "OCI runtime create failed: exec: \"/f\": permission denied: unknown",
+                ErrorKind::InvalidInput,
+            ),
+            ("driver failed programming external connectivity", ErrorKind::Protocol),
+        ] {
+            let message = message.to_owned();
+            let error = BollardError::DockerResponseServerError { status_code: 500, message };
+            assert_eq!(not_started(error).kind(), kind);
         }
     }
 
