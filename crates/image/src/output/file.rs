@@ -25,7 +25,15 @@ pub(crate) fn replace_file(
 ) -> Result<()> {
     let temporary = temporary_beside(destination)?;
     let mut out = io::BufWriter::with_capacity(256 << 10, temporary.as_file());
-    write(&mut out)?;
+    write(&mut out).map_err(|error| {
+        let error = error.with_context("file", destination.display().to_string());
+        match error.kind() {
+            ErrorKind::Exhausted => {
+                error.or_remedy("free some space there, or choose another place")
+            }
+            _ => error,
+        }
+    })?;
     out.into_inner().map_err(|error| cannot_write(destination, error.into_error()))?;
     let kept = temporary.persist(destination);
     kept.map_err(|error| cannot_write(destination, error.error))?;

@@ -47,9 +47,8 @@ pub(super) fn write(
         .and_then(|()| Ok(rustix::fs::open(destination, FOLDER, Mode::empty())?))
         .map_err(|error| cannot_write(destination, error))?;
     let mut writer = Writer { destination, root, ownership, last: None, made: HashMap::new() };
-    for (path, node) in tree.iter().filter(|(_, node)| node.is_folder()) {
+    for (path, _) in tree.iter().filter(|(_, node)| node.is_folder()) {
         writer.folder(path).map_err(|error| writer.fail(path, error))?;
-        debug_assert!(node.is_folder());
     }
     each_file(tree, layout, manifest, &mut |node, paths, content| {
         writer.file(node, paths, content)
@@ -88,15 +87,20 @@ impl Writer<'_> {
 
     fn file(&mut self, node: &Node, paths: &[&Path], content: &mut dyn Read) -> Result<()> {
         let path = paths[0];
-        let file = self.create(path).map_err(|error| self.fail(path, error))?;
-        let mut file = File::from(file);
-        io::copy(content, &mut file).map_err(|error| match error.downcast::<Error>() {
-            Ok(error) => error,
-            Err(error) => self.fail(path, error),
-        })?;
-        self.set_owner_and_mode(&file, node)
-            .and_then(|()| set_times(&file, node))
-            .map_err(|error| self.fail(path, error))?;
+        let mut file = File::from(self.create(path).map_err(|error| self.fail(path, error))?);
+        let written = io::copy(content, &mut file)
+            .and_then(|_| self.set_owner_and_mode(&file, node))
+            .and_then(|()| set_times(&file, node));
+        if let Err(error) = written {
+            // Half a file would be taken for a whole one.
+            if let Ok((parent, name)) = self.parent(path) {
+                let _ = rustix::fs::unlinkat(parent, name, AtFlags::empty());
+            }
+            return Err(match error.downcast::<Error>() {
+                Ok(error) => error,
+                Err(error) => self.fail(path, error),
+            });
+        }
         self.links(paths)
     }
 

@@ -44,6 +44,9 @@ const WHITEOUT: &[u8] = b".wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
 const AUFS: &[u8] = b".wh..wh.";
 
+/// Extended attributes that are no content.
+const OVERLAY: [&str; 2] = ["trusted.overlay.", "user.overlay."];
+
 /// A layer that is read entry by entry, its diff id verified at its end.
 pub(crate) type OpenLayer = Reader<Verified<Box<dyn Read + Send>>>;
 
@@ -109,6 +112,10 @@ impl Layer {
         }
         let path = parent.join(name);
         let item = match header.kind {
+            // Overlayfs takes that for a mark that hides what is below.
+            Kind::CharacterDevice { major: 0, minor: 0 } => {
+                return Err(hostile("it is the device 0:0, which hides files in an overlay"));
+            }
             Kind::HardLink { target } => {
                 let folder = self.follow(target.parent().unwrap_or(Path::new("")));
                 let name = target.file_name().ok_or_else(|| hostile("it links the root"))?;
@@ -199,7 +206,9 @@ fn node(header: Header, layer: usize, entry: u64, content: &mut impl Read) -> Re
             return Err(Error::new(ErrorKind::Bug, "a hard link is no node of its own"));
         }
     };
-    let Header { mode, uid, gid, modified, xattrs, .. } = header;
+    let Header { mode, uid, gid, modified, mut xattrs, .. } = header;
+    // Notes that overlayfs keeps for itself: with them, a folder could show what is elsewhere.
+    xattrs.retain(|name, _| !OVERLAY.iter().any(|namespace| name.starts_with(namespace)));
     Ok(Node { kind, mode, uid, gid, modified, xattrs, layer, entry })
 }
 

@@ -90,6 +90,20 @@ async fn links_that_were_there_before_lead_nowhere_threat_4() {
 }
 
 #[tokio::test]
+async fn half_a_file_does_not_stay() {
+    let store = Store::new();
+    let (mut b, content) = file("b", "x");
+    // More than any file system of Linux takes.
+    b.xattrs.insert("user.huge".into(), vec![b'x'; 70_000]);
+    let image = store.image(&[tar(&[file("a", "whole"), (b, content)])]).await;
+    let to = tempfile::tempdir().unwrap();
+    let error = written(&store, &image, to.path()).await.unwrap_err();
+    assert!(error.to_string().ends_with("/b`"), "{error:?}");
+    assert_eq!(fs::read_to_string(to.path().join("a")).unwrap(), "whole");
+    assert!(!to.path().join("b").exists());
+}
+
+#[tokio::test]
 async fn a_destination_that_is_a_link_is_not_followed_threat_46() {
     let store = Store::new();
     let image = store.image(&[tar(&[file("a", "x")])]).await;

@@ -171,6 +171,20 @@ async fn a_hard_link_to_a_link_is_that_link_threat_6() {
 }
 
 #[tokio::test]
+async fn marks_of_overlayfs_itself_do_nothing_threat_8() {
+    let device = Kind::CharacterDevice { major: 0, minor: 0 };
+    let error = tree(&[vec![entry("hidden", device, 0o600)]]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    let (mut shown, _) = folder("shown");
+    let names = ["trusted.overlay.redirect", "user.overlay.opaque", "user.note"];
+    shown.xattrs = names.map(|name| (name.to_owned(), b"/etc".to_vec())).into();
+    shown.xattrs.insert("security.capability".into(), vec![1, 0, 0, 2]);
+    let tree = tree(&[vec![(shown, b"")]]).await.unwrap();
+    let kept: Vec<_> = tree.get("shown").unwrap().xattrs.keys().cloned().collect();
+    assert_eq!(kept, ["security.capability", "user.note"]);
+}
+
+#[tokio::test]
 async fn names_that_differ_in_case_alone_stay_apart_threat_9() {
     let tree =
         tree(&[vec![file("File", "1"), file("file", "2"), file("ä", "3"), file("a\u{308}", "4")]]);
