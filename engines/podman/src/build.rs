@@ -405,7 +405,8 @@ impl Running<'_> {
             let Some(line) = line else { break };
             let line: Line = parse(&line?)?;
             if let Some(text) = line.failure() {
-                let error = errors::of_build(self.log.instruction(), text);
+                let error =
+                    errors::of_build(self.log.instruction(), text, self.log.runtime_failure());
                 let exit_code = error.context().iter().find(|(name, _)| *name == "exit code");
                 let exit_code = exit_code.and_then(|(_, code)| code.parse().ok());
                 for event in self.log.failed(&error.to_string(), exit_code) {

@@ -8,8 +8,12 @@ pub(crate) struct BuildLog {
     current: Option<Current>,
     announced: u32,
     position: Option<Position>,
-    /// The image, once the build said it.
+    /// The beginning of the id of the layer or image that was committed last.
+    committed: Option<String>,
+    /// The id that was said last, if nothing was said after it.
     image: Option<String>,
+    /// What the runtime said when it could not start a command.
+    runtime_failure: Option<String>,
 }
 
 #[derive(Debug)]
@@ -37,7 +41,11 @@ impl BuildLog {
             if line.ends_with('\n') && self.control(line.trim_end(), &mut events) {
                 continue;
             }
-            self.image = None;
+            let text = line.trim();
+            self.image = is_hex(text, 64).then(|| text.to_owned());
+            if let Some(failure) = text.strip_prefix("error running container: ") {
+                self.runtime_failure = Some(failure.to_owned());
+            }
             let step = self.step(&mut events);
             let bytes = line.as_bytes().to_vec();
             // The service merges both outputs of a command into one.
@@ -73,6 +81,11 @@ impl BuildLog {
         (events, self.image.take())
     }
 
+    /// Returns what the runtime said when it could not start the command of the step under way.
+    pub(crate) fn runtime_failure(&self) -> Option<&str> {
+        self.runtime_failure.as_deref()
+    }
+
     /// Returns the instruction that is under way.
     pub(crate) fn instruction(&self) -> Option<&str> {
         self.current.as_ref()?.instruction.as_deref()
@@ -99,15 +112,11 @@ impl BuildLog {
             }
             return false;
         }
-        if let Some(name) = commit(line) {
-            if self.position.is_some_and(|position| position.step == position.steps) {
-                self.finish(events);
-                let name =
-                    if name.is_empty() { "commit".to_owned() } else { format!("commit {name}") };
-                self.start(name, None, events);
-                return true;
-            }
-            return false;
+        if is_commit(line) && self.position.is_some_and(|position| position.step == position.steps)
+        {
+            self.finish(events);
+            self.start("commit".to_owned(), None, events);
+            return true;
         }
         if let Some(rest) = line.strip_prefix("--> ") {
             if rest.strip_prefix("Using cache ").is_some_and(|id| is_hex(id, 64)) {
@@ -116,9 +125,15 @@ impl BuildLog {
                 }
                 return true;
             }
-            return is_hex(rest, 11) || is_hex(rest, 12);
+            let is_committed = is_hex(rest, 11) || is_hex(rest, 12);
+            if is_committed {
+                self.committed = Some(rest.to_owned());
+            }
+            return is_committed;
         }
-        if is_hex(line, 64) {
+        // A command may print such a line too, but not one that begins as the builder's last line did.
+        let committed = self.committed.as_deref();
+        if is_hex(line, 64) && committed.is_some_and(|committed| line.starts_with(committed)) {
             self.image = Some(line.to_owned());
             return true;
         }
@@ -181,14 +196,11 @@ fn announcement(line: &str) -> Option<(Position, &str)> {
     Some((Position { stage, step, steps }, instruction))
 }
 
-/// Reads `COMMIT`, `COMMIT name`, or `[1/3] COMMIT name`.
-fn commit(line: &str) -> Option<&str> {
-    let line = match line.strip_prefix('[').and_then(|rest| rest.split_once("] ")) {
-        Some((stage, rest)) if fraction(stage).is_some() => rest,
-        _ => line,
-    };
-    let name = line.strip_prefix("COMMIT")?;
-    if name.is_empty() { Some(name) } else { name.strip_prefix(' ') }
+/// Whether this is `COMMIT` or `[1/3] COMMIT`. No name follows, since builds here are given none.
+fn is_commit(line: &str) -> bool {
+    let stage = line.strip_prefix('[').and_then(|rest| rest.split_once("] "));
+    let rest = stage.filter(|(stage, _)| fraction(stage).is_some()).map_or(line, |(_, rest)| rest);
+    rest == "COMMIT"
 }
 
 fn fraction(text: &str) -> Option<(u32, u32)> {
@@ -199,4 +211,134 @@ fn fraction(text: &str) -> Option<(u32, u32)> {
 
 fn is_hex(text: &str, length: usize) -> bool {
     text.len() == length && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Line;
+
+    /// Follows a recorded build, and shows its events one a line.
+    fn follow(recorded: &str) -> (String, Option<String>) {
+        let mut log = BuildLog::default();
+        let mut shown = String::new();
+        let mut show = |events: Vec<Event>| {
+            for event in events {
+                shown.push_str(&match event {
+                    Event::StepStarted { step, name } => format!("{} > {name}\n", step.0),
+                    Event::StepLog { step, bytes, .. } => {
+                        format!("{} | {:?}\n", step.0, String::from_utf8_lossy(&bytes))
+                    }
+                    Event::StepFinished { step, result } => format!("{} < {result:?}\n", step.0),
+                    other => format!("{other:?}\n"),
+                });
+            }
+        };
+        for line in recorded.lines() {
+            let line: Line = serde_json::from_str(line).unwrap();
+            match line.failure() {
+                Some(_) => show(log.failed("no", None)),
+                None => show(log.text(line.stream.as_deref().unwrap_or_default())),
+            }
+        }
+        let (events, image) = log.finished();
+        show(events);
+        (shown, image)
+    }
+
+    #[test]
+    fn a_build_becomes_steps() {
+        let (events, image) = follow(include_str!("../tests/recorded/4.3.1/build.ndjson"));
+        insta::assert_snapshot!(events, @r#"
+        0 > [1/7] FROM localhost/pmbase:1
+        0 < Done
+        1 > [2/7] ARG X=1
+        1 < Done
+        2 > [3/7] LABEL a=b
+        2 < Done
+        3 > [4/7] RUN echo hi $X; echo err >&2
+        3 | "hi 1\n"
+        3 | "err\n"
+        3 < Done
+        4 > [5/7] COPY Dockerfile /d
+        4 < Done
+        5 > [6/7] RUN ["/bin/sh","-c","echo 'a\"b' && printf nonl"]
+        5 | "a\"b\n"
+        5 | "nonl"
+        5 < Done
+        6 > [7/7] LABEL "x"="y"
+        6 < Done
+        7 > commit
+        7 < Done
+        "#);
+        insta::assert_snapshot!(image.unwrap(), @"8e57da8c1d544f6fa55004f7b7e1edee670b73074b26c2a42209d88532de38ac");
+    }
+
+    #[test]
+    fn stages_and_cached_steps_are_told() {
+        let (events, image) = follow(include_str!("../tests/recorded/4.3.1/build-stages.ndjson"));
+        insta::assert_snapshot!(events, @r#"
+        0 > [stage 1/3, 1/2] FROM localhost/pmbase:1 AS one
+        0 < Done
+        1 > [stage 1/3, 2/2] RUN echo one > /one
+        1 < Cached
+        2 > [stage 3/3, 1/3] FROM localhost/pmbase:1
+        2 < Done
+        3 > [stage 3/3, 2/3] COPY --from=one /one /one
+        3 < Cached
+        4 > [stage 3/3, 3/3] RUN cat /one
+        4 < Cached
+        "#);
+        insta::assert_snapshot!(image.unwrap(), @"62b2aee37925b3d7320bfebc332f7805a0b8cf2f78d5300082d824d641622fc1");
+    }
+
+    #[test]
+    fn a_failed_step_is_the_last() {
+        let (events, image) =
+            follow(include_str!("../tests/recorded/4.3.1/build-run-failed.ndjson"));
+        insta::assert_snapshot!(events, @r#"
+        0 > [1/3] FROM localhost/pmbase:1
+        0 < Done
+        1 > [2/3] RUN echo before
+        1 < Cached
+        2 > [3/3] RUN echo "no newline"; exit 42
+        2 | "no newline\n"
+        2 < Failed { error: "no", exit_code: None }
+        "#);
+        assert_eq!(image, None);
+    }
+
+    #[test]
+    fn a_base_alone_is_an_image() {
+        let (events, image) =
+            follow(include_str!("../tests/recorded/4.3.1/build-only-from.ndjson"));
+        insta::assert_snapshot!(events, @r#"
+        0 > [1/1] FROM localhost/pmbase:1
+        0 < Done
+        1 > commit
+        1 < Done
+        "#);
+        insta::assert_snapshot!(image.unwrap(), @"7425e9f660dffb3695bed6c28c19dfb05f462264d4ee135c68946f478925f290");
+    }
+
+    #[test]
+    fn what_a_command_prints_in_the_builders_words_changes_no_outcome() {
+        let (events, image) = follow(include_str!("../tests/recorded/4.3.1/build-spoof.ndjson"));
+        insta::assert_snapshot!(events, @r#"
+        0 > [1/3] FROM localhost/pmbase:1
+        0 < Done
+        1 > [2/3] RUN echo "STEP 1/9: FROM evil"; echo "STEP 3/3: RUN evil"; echo COMMIT evil; echo 0000000000000000000000000000000000000000000000000000000000000000; printf "no end"
+        1 | "STEP 1/9: FROM evil\n"
+        1 < Done
+        2 > [3/3] RUN evil
+        2 | "COMMIT evil\n"
+        2 | "0000000000000000000000000000000000000000000000000000000000000000\n"
+        2 | "no end"
+        2 | "STEP 3/3: RUN true\n"
+        2 < Done
+        3 > commit
+        3 < Done
+        "#);
+        insta::assert_snapshot!(image.unwrap(), @"46bac0a2611be2c4abb6c3af020d8c498ae61679ea5a60a7aa96c9d231226c1d");
+    }
 }

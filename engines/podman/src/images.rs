@@ -115,6 +115,10 @@ fn references(names: Option<Vec<String>>) -> Vec<ImageRef> {
 pub(crate) async fn list(api: &Api) -> Result<Vec<ImageSummary>> {
     let found: Vec<ListedImage> =
         api.get(&Address::libpod(&["images/json"]), "cannot list the images").await?;
+    summaries(found)
+}
+
+fn summaries(found: Vec<ListedImage>) -> Result<Vec<ImageSummary>> {
     // A list of manifests is not an image: it has no config.
     let images = found.into_iter().filter(|image| image.is_manifest_list != Some(true));
     let summaries = images.filter_map(|image| image.summary).map(summary);
@@ -183,5 +187,56 @@ async fn refuse_running(api: &Api, image: &LocalImage, what: &str) -> Result<()>
                 .with_cause(format!("the container `{short}` runs it"))
                 .with_remedy(format!("stop it first: `podman stop {short}`")))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_is_told_whole() {
+        let data = include_bytes!("../tests/recorded/4.3.1/image.json");
+        let details = details(serde_json::from_slice(data).unwrap()).unwrap();
+        assert_eq!(details.summary.id.short(), "6ed7a054b78d");
+        assert_eq!(details.summary.created, Some(1_795_415_281));
+        let names: Vec<String> = details.summary.names.iter().map(ToString::to_string).collect();
+        assert_eq!(names, ["localhost/hc:2", "localhost/hc:3"]);
+        assert_eq!(details.platform.to_string(), "linux/amd64");
+        assert_eq!(details.command, ["cat", "/hi"]);
+        assert_eq!(details.layers.len(), 3);
+    }
+
+    #[test]
+    fn a_list_leaves_lists_of_manifests_out_and_takes_what_is_null() {
+        let listed = r#"[
+            {"Id": "aa", "IsManifestList": true},
+            {"Id": "7425e9f660dffb3695bed6c28c19dfb05f462264d4ee135c68946f478925f290", "RepoTags": null, "Names": ["<none>:<none>", "localhost/a:1"]}
+        ]"#;
+        for (text, expected) in [
+            (listed, vec!["localhost/a:1"]),
+            (
+                include_str!("../tests/recorded/4.3.1/images.json"),
+                vec![
+                    "localhost/f:1",
+                    "localhost/pmbase:1",
+                    "localhost:5100/rec:1",
+                    "localhost:5101/rec:1",
+                ],
+            ),
+        ] {
+            let found = summaries(serde_json::from_str(text).unwrap()).unwrap();
+            let names = found.iter().flat_map(|image| &image.names).map(ToString::to_string);
+            let mut names: Vec<String> = names.collect();
+            names.sort();
+            assert_eq!(names, expected);
+        }
+    }
+
+    #[test]
+    fn the_service_is_never_asked_by_tag_and_digest_at_once() {
+        let digest = format!("sha256:{}", "a".repeat(64));
+        let image: ImageRef = format!("r.example/a:1@{digest}").parse().unwrap();
+        assert_eq!(reference_name(&image), format!("r.example/a@{digest}"));
     }
 }

@@ -217,3 +217,54 @@ fn event(line: &Line) -> Option<Event> {
         total: progress.and_then(|progress| number(progress.total)).filter(|total| *total > 0),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn end(recorded: &str) -> End {
+        let mut end = End::default();
+        for line in recorded.lines().filter(|line| !line.is_empty()) {
+            end.take(&serde_json::from_str(line).unwrap()).unwrap();
+        }
+        end
+    }
+
+    #[test]
+    fn a_push_tells_the_digest_and_a_pull_the_image() {
+        let pushed = end(include_str!("../tests/recorded/4.3.1/push.ndjson"));
+        assert_eq!(pushed.digest.unwrap().short(), "6ca70c4e54e9");
+        let newer = r#"{"status":"1: digest: ","aux":{"Tag":"1","Digest":"sha256:6ca70c4e54e967a2ad830348718df7e269f5827e0b7465fbc2e7070850baf3df","Size":581}}"#;
+        assert_eq!(end(newer).digest.unwrap().short(), "6ca70c4e54e9");
+        let pulled = end(include_str!("../tests/recorded/4.3.1/pull.ndjson"));
+        assert_eq!(pulled.id.unwrap().short(), "7425e9f660df");
+        assert_eq!((pulled.failure, pulled.digest), (None, None));
+    }
+
+    #[test]
+    fn a_failure_is_taken_whatever_the_status_was() {
+        let refused = end(include_str!("../tests/recorded/4.3.1/push-unauthorized.ndjson"));
+        assert!(refused.failure.unwrap().ends_with("unauthorized: authentication required"));
+        let missing = end(include_str!("../tests/recorded/4.3.1/pull-no-manifest.ndjson"));
+        assert!(missing.failure.unwrap().ends_with("manifest unknown"));
+    }
+
+    #[test]
+    fn only_a_registry_on_this_machine_may_be_plain_unless_the_user_says_so() {
+        for (registry, expected) in [
+            ("localhost:5000", true),
+            ("127.0.0.1:5000", true),
+            ("[::1]:5000", true),
+            ("r.example:5000", false),
+            ("localhost.r.example", false),
+        ] {
+            assert_eq!(may_be_plain(registry, None), expected, "{registry}");
+        }
+        let mut setting = RegistrySetting::default();
+        assert!(!is_insecure(Some(&setting)));
+        setting.plain_http = Some(false);
+        assert!(!may_be_plain("localhost:5000", Some(&setting)));
+        setting.insecure = true;
+        assert!(is_insecure(Some(&setting)));
+    }
+}
