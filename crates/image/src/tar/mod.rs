@@ -3,6 +3,7 @@
 //! The reader takes what tar programs of today write (ustar, GNU, PAX), and refuses what two
 //! readers would understand differently. The writer gives the same bytes for the same entries.
 
+mod extended;
 mod number;
 mod path;
 mod pax;

@@ -1,13 +1,13 @@
 //! Reads a tar, and trusts nothing in it.
 
-use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use boxwright_core::{Error, ErrorKind, Result};
 
+use super::extended::{Extended, broken, check_global, one_of, records, set_once, xattrs};
 use super::raw::{self, Raw};
-use super::{BLOCK, Header, Kind, number, padding, path, pax};
+use super::{BLOCK, Header, Kind, number, padding, path};
 
 /// How much of a tar is taken. Each limit is named in the error of what exceeds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,14 +49,6 @@ pub struct Reader<R> {
     entries: u64,
     content: u64,
     ended: bool,
-}
-
-/// What extended headers said about the next entry.
-#[derive(Default)]
-struct Extended {
-    records: Option<BTreeMap<String, Vec<u8>>>,
-    name: Option<Vec<u8>>,
-    link: Option<Vec<u8>>,
 }
 
 impl<R: Read> Reader<R> {
@@ -277,12 +269,6 @@ impl<R: Read> Read for Reader<R> {
     }
 }
 
-impl Extended {
-    fn is_empty(&self) -> bool {
-        self.records.is_none() && self.name.is_none() && self.link.is_none()
-    }
-}
-
 fn read_full(inner: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
@@ -296,63 +282,9 @@ fn read_full(inner: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(filled)
 }
 
-fn records(bytes: &[u8]) -> Result<BTreeMap<String, Vec<u8>>> {
-    pax::parse(bytes).map_err(|cause| broken(&format!("a PAX record is malformed: {cause}")))
-}
-
-// Programs differ in whether a global header changes what follows, so it may say nothing that matters.
-fn check_global(records: &BTreeMap<String, Vec<u8>>) -> Result<()> {
-    let matters = |key: &&String| {
-        matches!(key.as_str(), "path" | "linkpath" | "size" | "uid" | "gid")
-            || key.starts_with("GNU.sparse.")
-            || key.starts_with(pax::XATTR)
-    };
-    match records.keys().find(matters) {
-        Some(key) => Err(broken(&format!("a global header sets `{key}` for all entries"))),
-        None => Ok(()),
-    }
-}
-
-fn set_once<T>(slot: &mut Option<T>, value: T) -> Result<()> {
-    match slot.replace(value) {
-        Some(_) => Err(broken("an entry has two extended headers of one kind")),
-        None => Ok(()),
-    }
-}
-
-fn one_of(
-    pax: Option<&Vec<u8>>,
-    gnu: Option<Vec<u8>>,
-    plain: impl FnOnce() -> Vec<u8>,
-) -> Result<Vec<u8>> {
-    match (pax, gnu) {
-        (Some(_), Some(_)) => Err(broken("an entry has a PAX name and a GNU name")),
-        (Some(name), None) => Ok(name.clone()),
-        (None, Some(name)) => Ok(name),
-        (None, None) => Ok(plain()),
-    }
-}
-
-fn xattrs(records: BTreeMap<String, Vec<u8>>) -> Result<BTreeMap<String, Vec<u8>>, String> {
-    let mut found = BTreeMap::new();
-    for (key, value) in records {
-        let Some(name) = key.strip_prefix(pax::XATTR) else { continue };
-        let namespace = name.split_once('.').map(|(namespace, _)| namespace);
-        if !matches!(namespace, Some("user" | "security" | "trusted" | "system")) {
-            return Err(format!("its extended attribute `{name}` has an unknown namespace"));
-        }
-        found.insert(name.to_owned(), value);
-    }
-    Ok(found)
-}
-
 fn to_path(bytes: &[u8]) -> PathBuf {
     use std::os::unix::ffi::OsStrExt as _;
     Path::new(std::ffi::OsStr::from_bytes(bytes)).to_owned()
-}
-
-fn broken(cause: &str) -> Error {
-    Error::new(ErrorKind::Protocol, "cannot read the archive").with_cause(cause)
 }
 
 fn over(cause: String) -> Error {
