@@ -61,17 +61,10 @@ impl Cx {
             .tempdir_in(host.temporary_folder())?;
         // Engines of other users read the context through this process, so nothing needs to be open to them.
         std::fs::create_dir(folder.path().join("context"))?;
-        let column_words: String = column
-            .name
-            .chars()
-            .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
-            .collect();
-        let column_words = column_words.split('-').filter(|word| !word.is_empty());
-        let column_words = column_words.collect::<Vec<_>>().join("-");
         Ok(Self(Arc::new(Inner {
             column: column.clone(),
             host: host.clone(),
-            slug: format!("{run}/{column_words}/{id}"),
+            slug: slug(run, &column.name, id),
             folder,
             cancel: CancellationToken::new(),
             counter: AtomicU32::new(0),
@@ -410,6 +403,13 @@ impl Cx {
         }
         first
     }
+}
+
+/// Returns the words in names and labels that say which run, engine and case they are of.
+pub(crate) fn slug(run: &str, column: &str, id: &str) -> String {
+    let words = column.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let column = words.collect::<Vec<_>>().join("-").to_ascii_lowercase();
+    format!("{run}/{column}/{id}")
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

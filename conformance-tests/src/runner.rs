@@ -1,12 +1,15 @@
 //! Every case on every engine, in parallel.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use boxwright_core::{Host, Support};
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt as _};
 use serde::{Deserialize, Serialize};
+use tokio::sync::RwLock;
 
 use crate::case::{Case, CaseResult, Failure};
 use crate::column::Column;
@@ -49,7 +52,11 @@ impl Run {
     /// Runs every case on every engine, and reports each to `progress` as it ends. The outcomes are in the
     /// order of the cases, and of the engines for each; last comes whether all that was made is gone.
     pub async fn run(&self, host: &Host, mut progress: impl FnMut(&Outcome)) -> Vec<Outcome> {
-        let columns = self.columns.iter().map(|column| Tidy::before(column, host));
+        let mut gates: BTreeMap<&str, Arc<RwLock<()>>> = BTreeMap::new();
+        let columns = self.columns.iter().map(|column| {
+            let gate = gates.entry(&column.engine.info().endpoint).or_default().clone();
+            Tidy::before(column, gate, host)
+        });
         let tidies = join_all(columns).await;
         let mut jobs = Vec::new();
         for case in &self.cases {

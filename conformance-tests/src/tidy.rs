@@ -1,6 +1,6 @@
 //! What the cases of one engine made, removed at the end, and the proof that nothing is left.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use boxwright_core::{Capability, Error, ErrorKind, Host, ImageRef, RemoveRequest, Session};
@@ -26,20 +26,20 @@ const LIMIT: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 pub(crate) struct Tidy<'a> {
     pub(crate) column: &'a Column,
-    /// Held by cases: together by most, alone by those that take images away.
-    pub(crate) gate: RwLock<()>,
+    /// Held by cases: together by most, alone by those that take images away. Columns of one daemon share it.
+    pub(crate) gate: Arc<RwLock<()>>,
     made: Mutex<Vec<Cx>>,
     had_base: bool,
 }
 
 impl<'a> Tidy<'a> {
     /// Looks at the engine before anything is done to it.
-    pub(crate) async fn before(column: &'a Column, host: &Host) -> Self {
+    pub(crate) async fn before(column: &'a Column, gate: Arc<RwLock<()>>, host: &Host) -> Self {
         let had_base = match column.environment.base() {
             Ok(base) => has(column, base, &Session::new(host.clone())).await,
             Err(_) => false,
         };
-        Self { column, gate: RwLock::default(), made: Mutex::default(), had_base }
+        Self { column, gate, made: Mutex::default(), had_base }
     }
 
     /// Has what a case makes removed in the end.
@@ -81,8 +81,9 @@ impl<'a> Tidy<'a> {
             first = first.and(removed.map(drop).or_else(unless_gone));
         }
         first?;
+        let ours = crate::cx::slug(run, &self.column.name, "");
         for image in engine.list(&session).await? {
-            if let Some(left) = image.names.iter().find(|name| name.repository().contains(run)) {
+            if let Some(left) = image.names.iter().find(|name| name.repository().contains(&ours)) {
                 return Err(Failure::promise(format!("`{left}` is left")));
             }
         }

@@ -215,7 +215,8 @@ async fn healthcheck(cx: Cx) -> CaseResult {
 
 async fn onbuild(cx: Cx) -> CaseResult {
     cx.write("file", 0o644, "x")?;
-    let text = "FROM scratch\nONBUILD COPY file /triggered\nONBUILD LABEL triggered=yes\n";
+    let text =
+        "FROM scratch\nWORKDIR /w\nONBUILD COPY file /triggered\nONBUILD LABEL triggered=yes\n";
     let request = cx.request(text)?;
     let base = cx.build_from(&request).await?;
     let triggers = base.config().config.on_build.clone().unwrap_or_default();

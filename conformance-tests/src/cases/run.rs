@@ -1,7 +1,7 @@
 //! `RUN`: what it sees, what it leaves, and how it fails.
 
 use boxwright_core::{
-    Capability, ErrorKind, ExtraHost, Feature, HostAddress, NetworkMode, StepResult,
+    CacheUse, Capability, ErrorKind, ExtraHost, Feature, HostAddress, NetworkMode, StepResult,
 };
 
 use super::{BUILD, BUILD_ONLY, expect_mentions};
@@ -176,7 +176,9 @@ async fn modes_and_owners(cx: Cx) -> CaseResult {
 async fn output_is_reported(cx: Cx) -> CaseResult {
     // The words are put together by the step, so that they are not those of the command itself.
     let command = "printf 'to-%s\\n' stdout && printf 'to-%s\\n' stderr >&2";
-    let request = cx.request(&format!("FROM {}\nRUN {command}\n", cx.base()?))?;
+    let mut request = cx.request(&format!("FROM {}\nRUN {command}\n", cx.base()?))?;
+    // A step that is taken from the cache writes nothing.
+    request.cache = CacheUse::Ignore;
     let attempt = cx.attempt(&request).await;
     attempt.result?;
     let written = attempt.log.step_output();
