@@ -12,6 +12,14 @@ use boxwright_core::{Catalog, EngineProvider, Error, ErrorKind, Origin, Result};
 use crate::planned::Planned;
 use crate::settings::Settings;
 
+/// Variables that the engines themselves take for where they are, by the setting that comes before each.
+pub(crate) const ENDPOINT_VARIABLES: &[(&str, &str)] = &[
+    #[cfg(feature = "docker")]
+    ("engine.docker.host", "DOCKER_HOST"),
+    #[cfg(feature = "podman")]
+    ("engine.podman.host", "CONTAINER_HOST"),
+];
+
 /// Returns the catalog of all engines, each with its settings, preferred as the settings say.
 ///
 /// # Errors

@@ -63,7 +63,17 @@ fn nothing_is_set_by_default() {
     assert!(settings.choices().is_empty() && settings.files().is_empty());
     assert_eq!(settings.preference().value, ["docker", "podman"]);
     let names: Vec<_> = settings.effective().map(|it| it.name.as_str()).collect();
-    assert_eq!(names, ["build.progress", "build.pull", "engine.prefer", "engine.use"]);
+    assert_eq!(
+        names,
+        [
+            "build.progress",
+            "build.pull",
+            "engine.docker.allow-plain-tcp",
+            "engine.podman.autostart",
+            "engine.prefer",
+            "engine.use",
+        ]
+    );
     catalog(&settings).unwrap();
 }
 
@@ -106,6 +116,8 @@ fn every_value_has_its_origin() {
         place.plain(&lines.join("\n")),
         "build.progress = \"auto\" (default)\n\
          build.pull = \"missing\" (default)\n\
+         engine.docker.allow-plain-tcp = false (default)\n\
+         engine.podman.autostart = true (default)\n\
          engine.prefer = [\"podman\"] (~/.config/boxwright/config.toml)\n\
          engine.use = \"podman\" (~/project/boxwright.toml)\n\
          registry.\"localhost:5000\".insecure = true (~/.config/boxwright/config.toml)"
@@ -129,6 +141,34 @@ fn unknown_setting_suggests_the_nearest_name() {
     );
     let error = Place::new().user("[nothing]\n").load().unwrap_err();
     assert_eq!(error.remedy(), Some("use one of `engine`, `build`, `registry`"));
+}
+
+#[test]
+fn settings_of_one_engine_are_checked_like_the_others() {
+    let error = Place::new().user("[engine.docker]\nhots = 'unix:///x'\n").load().unwrap_err();
+    assert_eq!(error.to_string(), "unknown setting `hots`");
+    assert_eq!(error.remedy(), Some("use `host`"));
+    let error = Place::new().project("engine = 'podman'\n").load().unwrap_err();
+    assert_eq!(error.remedy(), Some("write `engine.use = \"podman\"`"));
+    let error = Place::new().user("build = 1\n").load().unwrap_err();
+    assert_eq!(error.causes(), ["invalid type: integer `1`, expected a table"]);
+}
+
+#[test]
+fn an_endpoint_has_the_origin_that_decides() {
+    let origin = |settings: &Settings, name: &str| {
+        settings.effective().find(|it| it.name == name).unwrap().origin.clone()
+    };
+    let place = Place::new().variable("DOCKER_HOST", "unix:///a");
+    assert_eq!(origin(&place.load().unwrap(), "engine.docker.host"), "DOCKER_HOST");
+    let place = place.user("[engine.docker]\nhost = 'unix:///b'\n");
+    let settings = place.load().unwrap();
+    assert!(origin(&settings, "engine.docker.host").ends_with("config.toml"));
+    let settings = settings.with_endpoint("docker", "unix:///c", "--endpoint").unwrap();
+    assert_eq!(origin(&settings, "engine.docker.host"), "--endpoint");
+    assert_eq!(settings.engines().docker.host.as_deref(), Some("unix:///c"));
+    let error = settings.with_endpoint("lxd", "unix:///c", "--endpoint").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
 }
 
 #[test]

@@ -99,7 +99,7 @@ pub(crate) fn render_error_json(error: &Error, engine: Option<&EngineInfo>, code
         "endpoint": error.endpoint(),
         "operation": error.operation().map(|it| it.as_str()),
         "remedy": error.remedy(),
-        "exit-code": code,
+        "exit_code": code,
     });
     object.to_string()
 }
@@ -180,7 +180,7 @@ help: use `COPY`
         let text = render_error_json(&error, Some(&podman()), 1);
         let value: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["kind"], "build-failed");
-        assert_eq!((&value["version"], &value["exit-code"]), (&json!("5.2.1"), &json!(1)));
+        assert_eq!((&value["version"], &value["exit_code"]), (&json!("5.2.1"), &json!(1)));
         assert_eq!((&value["context"]["exit code"], &value["remedy"]), (&json!("2"), &Value::Null));
     }
 }

@@ -89,7 +89,7 @@ fn a_failure_in_json_has_the_same_facts() {
     let run = home.fake(&["build", "app", "--progress=json"]);
     let last: Value = serde_json::from_str(run.stderr.lines().last().unwrap()).unwrap();
     assert_eq!((&last["event"], &last["kind"]), (&"error".into(), &"build-failed".into()));
-    assert_eq!((&last["exit-code"], &last["engine"]), (&1.into(), &"fake".into()));
+    assert_eq!((&last["exit_code"], &last["engine"]), (&1.into(), &"fake".into()));
     assert_eq!(last["context"]["exit code"], "3");
 }
 

@@ -17,6 +17,8 @@ SETTING                             VALUE           FROM
 build.builder                       buildah         BOXWRIGHT_BUILDER
 build.progress                      auto            default
 build.pull                          missing         default
+engine.docker.allow-plain-tcp       false           default
+engine.podman.autostart             true            default
 engine.prefer                       docker, podman  default
 engine.use                          podman          [folder]/boxwright.toml
 registry."localhost:[port]".insecure  true            [folder]/.config/boxwright/config.toml

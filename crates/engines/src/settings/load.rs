@@ -4,13 +4,13 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use boxwright_core::{Error, ErrorKind, Host, Result};
+use boxwright_core::{Error, ErrorKind, Host, PullPolicy, Result};
 use serde::de::DeserializeOwned;
 
 use super::effective::Table;
 use super::model::{BuildTable, ProgressMode, ProjectFile, UserFile};
 use super::{Setting, Settings, report};
-use boxwright_core::PullPolicy;
+use crate::list;
 
 /// A settings file larger than this is some other file.
 const SIZE_LIMIT: u64 = 1024 * 1024;
@@ -101,10 +101,17 @@ fn layer<T>(slot: &mut Option<Setting<T>>, value: Option<T>, origin: &str) {
 
 fn merge(host: &Host, user: Option<Text>, project: Option<Text>) -> Result<Settings> {
     let mut settings = Settings::defaults();
+    for (name, variable) in list::ENDPOINT_VARIABLES {
+        if let Some(value) = host.variable(variable) {
+            settings.effective.set(name, value.into(), variable);
+        }
+    }
     if let Some(text) = user {
         let origin = text.origin();
+        let table: toml::Table = text.parse()?;
+        report::refuse_engine_as_text(&text.path, &table)?;
         let file: UserFile = text.parse()?;
-        settings.effective.set_all("", &text.parse()?, &origin);
+        settings.effective.set_all("", &table, &origin);
         layer(&mut settings.engine, file.engine.r#use.clone(), &origin);
         settings.prefer(file.engine.prefer.clone(), &origin);
         settings.build(file.build.clone(), &origin);
@@ -114,6 +121,7 @@ fn merge(host: &Host, user: Option<Text>, project: Option<Text>) -> Result<Setti
     if let Some(text) = project {
         let origin = text.origin();
         let table: toml::Table = text.parse()?;
+        report::refuse_engine_as_text(&text.path, &table)?;
         report::refuse_what_is_the_users(&text.path, &table, Settings::user_file(host).as_deref())?;
         let file: ProjectFile = text.parse()?;
         settings.effective.set_all("", &table, &origin);
@@ -134,13 +142,17 @@ fn merge(host: &Host, user: Option<Text>, project: Option<Text>) -> Result<Setti
 impl Settings {
     fn defaults() -> Self {
         let preference = vec!["docker".to_owned(), "podman".to_owned()];
+        let user = UserFile::default();
         let mut effective = Table::default();
+        if let Ok(table) = toml::Table::try_from(&user) {
+            effective.set_all("", &table, "default");
+        }
         effective.set("engine.use", "auto".into(), "default");
         effective.set("engine.prefer", preference.clone().into(), "default");
         effective.set("build.pull", "missing".into(), "default");
         effective.set("build.progress", "auto".into(), "default");
         Self {
-            user: UserFile::default(),
+            user,
             engine: None,
             preference: Setting { value: preference, origin: "default".to_owned() },
             builder: None,

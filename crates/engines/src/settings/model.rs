@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
 /// The user's own file, `~/.config/boxwright/config.toml`.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct UserFile {
     /// Which engine is used, and how each one is reached.
@@ -19,7 +19,7 @@ pub struct UserFile {
 }
 
 /// The `[engine]` table of the user's file.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct EngineTable {
     /// The engine to use, or `auto` for the first ready one that `prefer` lists. Default: `auto`.
@@ -35,7 +35,7 @@ pub struct EngineTable {
 }
 
 /// The `[build]` table of both files.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct BuildTable {
     /// The builder to use, such as `buildkit` or `classic`. Default: the engine's first one.

@@ -23,7 +23,7 @@ pub(super) fn parse_error(path: &Path, text: &str, error: &toml::de::Error) -> E
     };
     let mut result = Error::new(ErrorKind::InvalidInput, headline);
     if unknown.is_none() {
-        result = result.with_cause(message);
+        result = result.with_cause(plain(message));
     }
     let shown = path.display();
     result = match error.span() {
@@ -45,6 +45,14 @@ pub(super) fn parse_error(path: &Path, text: &str, error: &toml::de::Error) -> E
             }
         }
         None => result.with_remedy("`boxwright config schema` says what each setting may be"),
+    }
+}
+
+/// Takes the names of types in this program out of a parser's words.
+fn plain(message: &str) -> String {
+    match message.split_once("expected struct ") {
+        Some((before, _)) => format!("{before}expected a table"),
+        None => message.to_owned(),
     }
 }
 
@@ -72,6 +80,15 @@ fn excerpt(text: &str, span: Range<usize>) -> (usize, usize, String) {
 
 fn floor(text: &str, at: usize) -> usize {
     (0..=at.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0)
+}
+
+/// Fails for `engine = "podman"`, the slip that everyone makes once.
+pub(super) fn refuse_engine_as_text(path: &Path, table: &toml::Table) -> Result<()> {
+    let Some(toml::Value::String(name)) = table.get("engine") else { return Ok(()) };
+    Err(Error::new(ErrorKind::InvalidInput, format!("`engine = \"{name}\"` is not a setting"))
+        .with_cause("`engine` is a table")
+        .with_context("file", path.display().to_string())
+        .with_remedy(format!("write `engine.use = \"{name}\"`")))
 }
 
 /// Fails when a project's file has a table that only the user's own file may have.
