@@ -196,7 +196,7 @@ impl Layout {
         }
     }
 
-    fn keep(
+    pub(crate) fn keep(
         &self,
         temporary: NamedTempFile,
         digest: Digest,

@@ -11,6 +11,7 @@ pub mod config;
 pub mod decompress;
 mod document;
 mod elf;
+pub mod layer;
 pub mod layout;
 pub mod manifest;
 pub mod output;

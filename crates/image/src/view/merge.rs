@@ -24,6 +24,17 @@ impl Tree {
         Ok(tree)
     }
 
+    /// Puts the layer `number` of `manifest` on top of those below it, which the tree has already.
+    pub(crate) fn read_one_more(
+        &mut self,
+        layout: &Layout,
+        manifest: &Manifest,
+        number: usize,
+    ) -> Result<()> {
+        let layer = Layer::read(open_layer(layout, manifest, number)?, number)?;
+        self.stack(layer, number)
+    }
+
     /// Puts a layer on top, as overlayfs would: marks hide what is below, a folder joins a folder,
     /// anything else replaces.
     fn stack(&mut self, layer: Layer, number: usize) -> Result<()> {
