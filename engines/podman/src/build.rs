@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use boxwright_context::{Context, TarOptions};
 use boxwright_core::{
-    BuildOutput, BuildRequest, CacheUse, ContextSource, DockerfileSource, Error, ErrorKind,
-    HostAddress, ImageRef, NetworkMode, PullPolicy, Result, Session,
+    BuildOutput, BuildRequest, CacheUse, ContextSource, Digest, DockerfileSource, Error, ErrorKind,
+    HostAddress, ImageRef, LocalImage, NetworkMode, Platform, PullPolicy, Result, Session,
 };
 use boxwright_dockerfile::directive;
 use boxwright_http::http::{HeaderValue, Method, header};
@@ -40,6 +40,36 @@ pub(crate) async fn build(
     wanted: &BuildRequest,
     session: &Session,
 ) -> Result<BuildOutput> {
+    let mut id = attempt(api, wanted, session).await?;
+    if let Some(platform) = &wanted.platform
+        && !is_for(api, &id, platform).await?
+    {
+        // QUIRK(buildah 1.28): cached steps are compared by history alone, so `FROM scratch` for one platform takes what
+        // was built for another.
+        let message = format!("the cached steps are not for {platform}; they run again");
+        session.events.notice(message).await;
+        let mut again = wanted.clone();
+        again.cache = CacheUse::Ignore;
+        id = attempt(api, &again, session).await?;
+        if !is_for(api, &id, platform).await? {
+            let base = format!("the base image is not for {platform}");
+            return Err(Error::new(ErrorKind::NotFound, format!("cannot build for {platform}"))
+                .with_cause(base)
+                .with_remedy("name a base image that has the platform, and use `--pull=always`"));
+        }
+    }
+    tags::apply(api, &id, &wanted.tags).await?;
+    Ok(BuildOutput::new(id, wanted.tags.clone(), provider::BUILDER))
+}
+
+async fn is_for(api: &Api, id: &Digest, platform: &Platform) -> Result<bool> {
+    let found = images::inspect(api, &LocalImage::from(id.clone())).await?.platform;
+    // The service does not tell a variant.
+    Ok((found.os(), found.architecture()) == (platform.os(), platform.architecture()))
+}
+
+/// Builds, and returns the image without a name.
+async fn attempt(api: &Api, wanted: &BuildRequest, session: &Session) -> Result<Digest> {
     let context = Sent::open(wanted, session).await?;
     let registries = match &context.text {
         Some(text) => {
@@ -72,9 +102,7 @@ pub(crate) async fn build(
         answer = api.stream(request, "cannot build") => answer?,
     };
     let id = running.follow(lines(answer.into_body())).await?;
-    let id = images::id(&id)?;
-    tags::apply(api, &id, &wanted.tags).await?;
-    Ok(BuildOutput::new(id, wanted.tags.clone(), provider::BUILDER))
+    images::id(&id)
 }
 
 /// The context as it is sent.
@@ -243,7 +271,7 @@ fn secret_names(wanted: &BuildRequest) -> Result<Vec<(String, String)>> {
             )
             .with_cause("Podman takes none with `,` or `=`"));
         }
-        names.push((id.clone(), format!(".boxwright.{mark:?}.secret.{index}")));
+        names.push((id.clone(), format!(".boxwright.{}.secret.{index}", mark.text())));
     }
     Ok(names)
 }

@@ -199,7 +199,7 @@ mod tests {
         let data = include_bytes!("../tests/recorded/4.3.1/image.json");
         let details = details(serde_json::from_slice(data).unwrap()).unwrap();
         assert_eq!(details.summary.id.short(), "6ed7a054b78d");
-        assert_eq!(details.summary.created, Some(1_795_415_281));
+        assert_eq!(details.summary.created, Some(1_795_415_277));
         let names: Vec<String> = details.summary.names.iter().map(ToString::to_string).collect();
         assert_eq!(names, ["localhost/hc:2", "localhost/hc:3"]);
         assert_eq!(details.platform.to_string(), "linux/amd64");

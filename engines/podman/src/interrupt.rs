@@ -23,6 +23,11 @@ impl Mark {
         Self(LOWEST + RandomState::new().build_hasher().finish() % SPAN)
     }
 
+    /// Returns the mark as digits.
+    pub(crate) fn text(self) -> String {
+        self.0.to_string()
+    }
+
     /// Returns the resource limit as the builder takes it.
     pub(crate) fn limit(self) -> String {
         format!("msgqueue={0}:{0}", self.0)
