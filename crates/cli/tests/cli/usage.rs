@@ -91,3 +91,13 @@ fn colour_is_only_for_those_who_want_it() {
     let refused = forced.variable("NO_COLOR", "1");
     assert!(!refused.real(&["build"]).stderr.contains('\x1b'));
 }
+
+#[test]
+fn the_conformance_suite_is_a_command_of_the_program() {
+    let run = Home::new().real(&["conformance", "--list"]);
+    assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{run}");
+    assert!(run.stdout.lines().count() >= 60, "{run}");
+    let run = Home::new().real(&["conformance", "--engine", "dokcer"]);
+    assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{run}");
+    assert!(run.stderr.contains("use `docker`"), "{run}");
+}
