@@ -34,7 +34,7 @@ const MOST_BYTES: usize = 64 << 20;
 /// How long the daemon has to end a build that was cancelled.
 const CANCEL_LIMIT: Duration = Duration::from_secs(20);
 /// How long the last events may take after the answer is there.
-const LAST_EVENTS_LIMIT: Duration = Duration::from_secs(2);
+const LAST_EVENTS_LIMIT: Duration = Duration::from_secs(10);
 
 /// Builds `request` on the daemon behind `client`, into its image store of the kind `store`.
 ///
