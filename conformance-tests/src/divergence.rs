@@ -114,6 +114,14 @@ pub const DIVERGENCES: &[Divergence] = &[
         link: "https://github.com/containers/buildah/issues/953",
     },
     Divergence {
+        case: "mount/from-a-cached-stage",
+        engine: "podman",
+        builder: None,
+        versions: Versions::Before(&[4, 4]),
+        reason: "Buildah before 1.29 mounts an empty folder when the stage comes from the cache",
+        link: "https://github.com/containers/buildah/issues/4375",
+    },
+    Divergence {
         case: "failures/instruction-before-from",
         engine: "podman",
         builder: None,

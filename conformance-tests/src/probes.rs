@@ -89,7 +89,7 @@ async fn attempt(cx: &Cx, capability: Capability) -> CaseResult<Result<()>> {
             header.set_size(text.len() as u64);
             header.set_mode(0o644);
             tar.append_data(&mut header, "Dockerfile", &text[..])?;
-            let mut request = cx.new_request(ContextSource::Tar)?;
+            let request = cx.new_request(ContextSource::Tar)?;
             let input = std::io::Cursor::new(tar.into_inner()?);
             let session = session.with_input(Box::new(input));
             cx.attempt_in(&request, session).await.result.map(drop)
@@ -98,7 +98,7 @@ async fn attempt(cx: &Cx, capability: Capability) -> CaseResult<Result<()>> {
             // A repository that is not there: an engine that can fetch says so, and that it is not there.
             let host = cx.environment().registry(RegistryKind::Open)?.to_owned();
             let context = ContextSource::Address(format!("http://{host}/no-such-context.tar"));
-            let mut request = cx.new_request(context)?;
+            let request = cx.new_request(context)?;
             unless_unsupported(cx.attempt(&request).await.result.map(drop))
         }
         Capability::BuildForPlatform => {

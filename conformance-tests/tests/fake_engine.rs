@@ -12,8 +12,8 @@ fn all_cases() -> Vec<Case> {
 
 async fn run(cases: Vec<Case>, defects: Vec<Defect>) -> Vec<Outcome> {
     let host = Host::system();
-    let engine = FakeEngine::with_defects(defects).unwrap();
-    let columns = command::fake_with(engine, &host).await.unwrap();
+    let engine = FakeEngine::with_defects(defects).expect("there is room for a store");
+    let columns = command::fake_with(engine, &host).await.expect("there are ports for registries");
     assert_eq!(columns.ready.len(), 1);
     let mut run = Run::new(cases, columns.ready);
     run.limit = Duration::from_secs(60);

@@ -118,11 +118,9 @@ async fn of_one_stage(cx: Cx) -> CaseResult {
 
 async fn before_from(cx: Cx) -> CaseResult {
     let base = cx.base()?;
-    let text = format!(
-        "ARG base=scratch\nARG number=1\nFROM $base\n\
-         RUN echo \"[$number]\" > /one\nARG number\nRUN echo \"[$number]\" > /two\n"
-    );
-    let mut request = cx.request(&text)?;
+    let text = "ARG base=scratch\nARG number=1\nFROM $base\n\
+         RUN echo \"[$number]\" > /one\nARG number\nRUN echo \"[$number]\" > /two\n";
+    let mut request = cx.request(text)?;
     request.build_args.insert("base".to_owned(), base.to_string());
     let image = cx.build_from(&request).await?;
     expect_eq!(image.text("/one").await?, "[]\n");

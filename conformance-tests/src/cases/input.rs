@@ -147,7 +147,7 @@ async fn tar(cx: Cx) -> CaseResult {
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     std::io::Write::write_all(&mut gzip, &plain)?;
     for bytes in [plain, gzip.finish()?] {
-        let mut request = cx.new_request(ContextSource::Tar)?;
+        let request = cx.new_request(ContextSource::Tar)?;
         let session = cx.session().with_input(Box::new(std::io::Cursor::new(bytes)));
         let output = cx.attempt_in(&request, session).await.result?;
         let image = cx.read(output.id).await?;
@@ -183,7 +183,7 @@ async fn missing_context(cx: Cx) -> CaseResult {
 async fn unreadable_dockerfile(cx: Cx) -> CaseResult {
     // A folder, since the suite may run as root, whom no mode keeps from reading.
     cx.folder("Dockerfile", 0o755)?;
-    let mut request = cx.new_request(ContextSource::Folder(cx.context()))?;
+    let request = cx.new_request(ContextSource::Folder(cx.context()))?;
     let attempt = cx.attempt(&request).await;
     let error = expect_error!(attempt.result, ErrorKind::InvalidInput | ErrorKind::NotFound);
     expect_mentions(&error, "Dockerfile")?;
@@ -195,7 +195,7 @@ async fn dockerfile_link_outside(cx: Cx) -> CaseResult {
     let outside = cx.scratch("outside");
     std::fs::write(&outside, "FROM scratch\nWORKDIR /w\nLABEL a=outside\n")?;
     cx.symlink(&outside.to_string_lossy(), "Dockerfile")?;
-    let mut request = cx.new_request(ContextSource::Folder(cx.context()))?;
+    let request = cx.new_request(ContextSource::Folder(cx.context()))?;
     let attempt = cx.attempt(&request).await;
     let error = expect_error!(attempt.result, ErrorKind::NotFound | ErrorKind::InvalidInput);
     expect_explained(&error)?;

@@ -30,6 +30,13 @@ pub(super) const CASES: &[Case] = &[
         run: |cx| Box::pin(from_a_stage(cx)),
     },
     Case {
+        id: "mount/from-a-cached-stage",
+        promise: "a bind mount with from= works as well when that stage comes from the cache",
+        needs: BUILD,
+        features: &[Feature::MountBind],
+        run: |cx| Box::pin(from_a_cached_stage(cx)),
+    },
+    Case {
         id: "mount/cache",
         promise: "a cache mount keeps its files for the next step, and not in the image",
         needs: BUILD,
@@ -75,14 +82,26 @@ async fn bind_relative(cx: Cx) -> CaseResult {
     Ok(())
 }
 
-async fn from_a_stage(cx: Cx) -> CaseResult {
-    let base = cx.base()?;
-    let text = format!(
-        "FROM {base} AS other\nRUN mkdir /made && echo here > /made/file\nFROM {base}\n\
+/// A stage that no earlier run left in the cache, and one that mounts it.
+fn two_stages(cx: &Cx, word: &str) -> CaseResult<String> {
+    let (base, name) = (cx.base()?, cx.name()?);
+    Ok(format!(
+        "FROM {base} AS other\nRUN mkdir /made && echo {name} > /made/file\nFROM {base}\nENV word={word}\n\
          RUN --mount=type=bind,from=other,source=/made,target=/mnt cat /mnt/file > /out\n"
-    );
-    let image = cx.build(&text).await?;
-    expect_eq!(image.text("/out").await?, "here\n");
+    ))
+}
+
+async fn from_a_stage(cx: Cx) -> CaseResult {
+    let image = cx.build(&two_stages(&cx, "once")?).await?;
+    expect!(image.text("/out").await?.contains("mount/from-a-stage"), "it is another file");
+    Ok(())
+}
+
+async fn from_a_cached_stage(cx: Cx) -> CaseResult {
+    let text = two_stages(&cx, "first")?;
+    cx.build(&text).await?;
+    let image = cx.build(&text.replace("word=first", "word=second")).await?;
+    expect!(image.text("/out").await?.contains("mount/from-a-cached"), "it is another file");
     Ok(())
 }
 

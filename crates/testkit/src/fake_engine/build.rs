@@ -417,7 +417,7 @@ impl Build<'_> {
                 let error = Error::new(ErrorKind::BuildFailed, format!("`{step}` failed"));
                 return Err(error.with_context("step", step));
             }
-            return Err(Error::step_failed(&step, status.into()));
+            return Err(Error::step_failed(&step, status));
         }
         Ok(root)
     }
@@ -432,7 +432,7 @@ impl Build<'_> {
         step
     }
 
-    async fn end<T>(&self, step: StepId, ended: &Result<T>, result: StepResult) {
+    async fn end<T: Sync>(&self, step: StepId, ended: &Result<T>, result: StepResult) {
         let result = match ended {
             Ok(_) => result,
             Err(error) if error.kind() == ErrorKind::Cancelled => StepResult::Cancelled,
