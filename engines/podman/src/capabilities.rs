@@ -36,8 +36,8 @@ pub(crate) fn of(_server: &Server) -> Capabilities {
 
 const NEWER: &str = "use a newer Podman, or another builder";
 
-/// Answers whether Buildah of this version has `feature`. It reports none of it, so this is a table, whose proofs
-/// are in `tests/recorded/features.txt` for 1.28.2, and in Buildah's release notes for what was mended later.
+/// Answers whether Buildah of this version has `feature`. It reports none of it, so this is a table. Proof for 1.28.2 is
+/// `tests/recorded/features-1.28.2.txt`; what came later is from Buildah's `CHANGELOG.md`.
 pub(crate) fn native(feature: Feature, buildah: Release) -> Support {
     let since = |release: Release, reason: &'static str, remedy: &'static str| {
         if buildah >= release { Support::Native } else { Support::Unsupported { reason, remedy } }
@@ -57,8 +57,8 @@ pub(crate) fn native(feature: Feature, buildah: Release) -> Support {
         | Feature::Healthcheck
         | Feature::OnBuild => Support::Native,
         Feature::Heredoc => since(
-            Release(1, 33, 0),
-            "Buildah before 1.33 takes no here-documents",
+            Release(1, 36, 0),
+            "Buildah before 1.33 takes no here-documents, and before 1.36 expands them itself",
             "write the commands in one `RUN` with `&&`, or use a newer Podman",
         ),
         Feature::CopyLink => since(
@@ -67,10 +67,10 @@ pub(crate) fn native(feature: Feature, buildah: Release) -> Support {
             "leave `--link` out, or use a newer Podman",
         ),
         Feature::CopyParents => {
-            since(Release(1, 38, 0), "Buildah before 1.38 does not know `--parents`", NEWER)
+            since(Release(1, 40, 0), "Buildah before 1.40 does not know `--parents`", NEWER)
         }
         Feature::CopyExclude => {
-            since(Release(1, 38, 0), "Buildah before 1.38 does not know `--exclude`", NEWER)
+            since(Release(1, 44, 0), "Buildah before 1.44 does not know `--exclude`, or takes its patterns otherwise", NEWER)
         }
         Feature::AddChecksum => {
             since(Release(1, 33, 0), "Buildah before 1.33 does not know `--checksum`", NEWER)
@@ -97,7 +97,9 @@ pub(crate) fn native(feature: Feature, buildah: Release) -> Support {
             reason: "Buildah refuses a `RUN` that has mounts and no command",
             remedy: "add a command that does nothing: `RUN --mount=… true`",
         },
-        Feature::RunNetwork => Support::Native,
+        Feature::RunNetwork => {
+            since(Release(1, 30, 0), "Buildah before 1.30 does not know `RUN --network`", NEWER)
+        }
         Feature::RunSecurity => Support::Unsupported {
             reason: "Buildah does not know `RUN --security`",
             remedy: "leave it out; no step here is privileged",
@@ -107,11 +109,50 @@ pub(crate) fn native(feature: Feature, buildah: Release) -> Support {
             remedy: "work the value out in a `RUN`, or pass it as a build argument",
         },
         Feature::HealthcheckStartInterval => {
-            since(Release(1, 34, 0), "Buildah before 1.34 does not know `--start-interval`", NEWER)
+            since(Release(1, 37, 0), "Buildah before 1.37 does not know `--start-interval`", NEWER)
         }
         Feature::ForeignFrontend => Support::Unsupported {
             reason: "Buildah reads Dockerfiles itself, and runs no frontend",
             remedy: "leave the `# syntax=` line out if the file is a plain Dockerfile",
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What was tried, by the name of the feature.
+    const TRIED: &str = include_str!("../tests/recorded/features-1.28.2.txt");
+
+    #[test]
+    fn the_table_says_of_1_28_2_what_was_tried() {
+        let lines = TRIED.lines().filter(|line| !line.starts_with('#'));
+        let mut checked = 0;
+        for (name, result) in lines.filter_map(|line| line.split_once(' ')) {
+            let Some(feature) = Feature::ALL.iter().find(|feature| feature.as_str() == name) else {
+                continue;
+            };
+            // These two say more than whether the file was taken: see the head of the recording, and `MountSsh`.
+            let expected = match feature {
+                Feature::AddGit => true,
+                Feature::MountSsh => false,
+                _ => result.trim() == "done",
+            };
+            assert_eq!(native(*feature, Release(1, 28, 2)).is_available(), expected, "{name}");
+            checked += 1;
+        }
+        assert!(checked > 20, "{checked}");
+    }
+
+    #[test]
+    fn a_newer_buildah_has_what_an_older_one_has() {
+        for feature in Feature::ALL {
+            let old = native(*feature, Release(1, 28, 2)).is_available();
+            let new = native(*feature, Release(1, 44, 0)).is_available();
+            assert!(new || !old, "{feature}");
+        }
+        assert_eq!(native(Feature::CopyParents, Release(1, 40, 0)), Support::Native);
+        assert!(!native(Feature::RunWithoutCommand, Release(9, 0, 0)).is_available());
     }
 }
