@@ -10,7 +10,15 @@ use boxwright_engine_podman::PodmanProvider;
 use boxwright_core::{Catalog, EngineProvider, Error, ErrorKind, Origin, Result};
 
 use crate::planned::Planned;
-use crate::settings::Settings;
+use crate::settings::{EngineTable, Settings};
+
+/// The order in which `auto` prefers engines where nobody says another one.
+pub(crate) const PREFERENCE: &[&str] = &[
+    #[cfg(feature = "docker")]
+    "docker",
+    #[cfg(feature = "podman")]
+    "podman",
+];
 
 /// Variables that the engines themselves take for where they are, by the setting that comes before each.
 pub(crate) const ENDPOINT_VARIABLES: &[(&str, &str)] = &[
@@ -27,12 +35,11 @@ pub(crate) const ENDPOINT_VARIABLES: &[(&str, &str)] = &[
 /// [`ErrorKind::InvalidInput`](boxwright_core::ErrorKind::InvalidInput) when the preference names no
 /// engine, with where it was set.
 pub fn catalog(settings: &Settings) -> Result<Catalog> {
-    let engine = settings.engines();
     let providers: Vec<Arc<dyn EngineProvider>> = vec![
         #[cfg(feature = "docker")]
-        Arc::new(DockerProvider::new(engine.docker.clone())),
+        Arc::new(DockerProvider::new(settings.engines().docker.clone())),
         #[cfg(feature = "podman")]
-        Arc::new(PodmanProvider::new(engine.podman.clone())),
+        Arc::new(PodmanProvider::new(settings.engines().podman.clone())),
         Arc::new(Planned::new("containerd")),
         Arc::new(Planned::new("lxd")),
         Arc::new(Planned::new("embedded")),
@@ -55,22 +62,26 @@ impl Settings {
         endpoint: &str,
         origin: impl Into<Origin>,
     ) -> Result<Self> {
-        let engines = self.engines_mut();
-        let slot = match engine {
-            #[cfg(feature = "docker")]
-            "docker" => &mut engines.docker.host,
-            #[cfg(feature = "podman")]
-            "podman" => &mut engines.podman.host,
-            _ => {
-                let message = format!("cannot set where the engine `{engine}` is reached");
-                return Err(Error::new(ErrorKind::InvalidInput, message)
-                    .with_cause("no engine of that name takes an endpoint")
-                    .with_remedy(
-                        "name the engine as well: `--engine docker` or `--engine podman`",
-                    ));
-            }
+        let Some(slot) = endpoint_of(self.engines_mut(), engine) else {
+            let message = format!("cannot set where the engine `{engine}` is reached");
+            return Err(Error::new(ErrorKind::InvalidInput, message)
+                .with_cause("no engine of that name takes an endpoint")
+                .with_remedy("name the engine as well: `--engine docker` or `--engine podman`"));
         };
         *slot = Some(endpoint.to_owned());
         Ok(self.with_effective(&format!("engine.{engine}.host"), endpoint, origin))
+    }
+}
+
+/// Returns the setting that says where an engine is reached.
+fn endpoint_of<'a>(engines: &'a mut EngineTable, name: &str) -> Option<&'a mut Option<String>> {
+    // Nothing else uses it where no engine is compiled in.
+    let _ = &engines;
+    match name {
+        #[cfg(feature = "docker")]
+        "docker" => Some(&mut engines.docker.host),
+        #[cfg(feature = "podman")]
+        "podman" => Some(&mut engines.podman.host),
+        _ => None,
     }
 }

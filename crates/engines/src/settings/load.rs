@@ -141,7 +141,8 @@ fn merge(host: &Host, user: Option<Text>, project: Option<Text>) -> Result<Setti
 
 impl Settings {
     fn defaults() -> Self {
-        let preference = vec!["docker".to_owned(), "podman".to_owned()];
+        let preference: Vec<String> =
+            list::PREFERENCE.iter().map(|&name| name.to_owned()).collect();
         let user = UserFile::default();
         let mut effective = Table::default();
         if let Ok(table) = toml::Table::try_from(&user) {
