@@ -7,9 +7,11 @@ use crate::wire::Failure;
 
 /// Says what went wrong when the service answered `status` with `body`.
 pub(crate) fn of_answer(what: &str, status: StatusCode, body: &[u8]) -> Error {
-    let text = match serde_json::from_slice::<Failure>(body) {
-        Ok(failure) if !failure.message.is_empty() => failure.message,
-        Ok(failure) if !failure.cause.is_empty() => failure.cause,
+    // QUIRK(podman 4.3): a build whose context cannot be fetched answers several objects, of which the first counts.
+    let first = serde_json::Deserializer::from_slice(body).into_iter::<Failure>().next();
+    let text = match first {
+        Some(Ok(failure)) if !failure.message.is_empty() => failure.message,
+        Some(Ok(failure)) if !failure.cause.is_empty() => failure.cause,
         _ => String::from_utf8_lossy(body).trim().to_owned(),
     };
     let kind = kind_of(&text).unwrap_or(match status.as_u16() {
@@ -433,6 +435,7 @@ mod tests {
             answer(404, include_bytes!("../tests/recorded/4.3.1/no-such-image.json")),
             answer(409, br#"{"cause":"image is in use by a container","message":"image used by 0123: image is in use by a container","response":409}"#),
             answer(500, b""),
+            answer(500, br#"{"cause":"exit status 128","message":"cloning failed","response":500} {"message":"more","response":400}"#),
             answer(502, b"<html>bad gateway</html>"),
         ];
         insta::assert_snapshot!(all.concat(), @r#"
@@ -442,6 +445,8 @@ mod tests {
           caused by: image used by 0123: image is in use by a container
         protocol: cannot inspect `a`
           caused by: the service answered 500 Internal Server Error
+        protocol: cannot inspect `a`
+          caused by: cloning failed
         protocol: cannot inspect `a`
           caused by: <html>bad gateway</html>
         "#);
