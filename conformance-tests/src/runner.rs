@@ -18,10 +18,10 @@ use crate::tidy::Tidy;
 use crate::verdict::Verdict;
 use crate::{divergence, evidence};
 
-/// How long a case may take.
+/// How long a case may take, unless a run says otherwise.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// How long a case whose time is up may take to end by itself.
+/// How long a case whose time is up may take to end by itself, unless a run says otherwise.
 const GRACE: Duration = Duration::from_secs(30);
 
 /// What is to be run.
@@ -37,6 +37,8 @@ pub struct Run {
     pub parallel: usize,
     /// How long a case may take.
     pub limit: Duration,
+    /// How long a case whose time is up may take to end by itself.
+    pub grace: Duration,
     /// Where evidence of what did not pass is kept.
     pub evidence: Option<PathBuf>,
 }
@@ -46,7 +48,7 @@ impl Run {
     #[must_use]
     pub fn new(cases: Vec<Case>, columns: Vec<Column>) -> Self {
         let name = format!("run-{:x}-{:x}", std::process::id(), nanoseconds());
-        Self { name, cases, columns, parallel: 8, limit: LIMIT, evidence: None }
+        Self { name, cases, columns, parallel: 8, limit: LIMIT, grace: GRACE, evidence: None }
     }
 
     /// Runs every case on every engine, and reports each to `progress` as it ends. The outcomes are in the
@@ -148,7 +150,7 @@ impl Run {
             return ended.unwrap_or_else(|panic| Err(panicked(panic)));
         }
         cx.cancel().cancel();
-        if tokio::time::timeout(GRACE, &mut task).await.is_err() {
+        if tokio::time::timeout(self.grace, &mut task).await.is_err() {
             task.abort();
         }
         let seconds = self.limit.as_secs();

@@ -12,11 +12,15 @@ fn all_cases() -> Vec<Case> {
 
 async fn run(cases: Vec<Case>, defects: Vec<Defect>) -> Vec<Outcome> {
     let host = Host::system();
+    // A build that goes on although it was cancelled ends with the time of its case.
+    let is_stuck = defects.contains(&Defect::IgnoresCancel);
     let engine = FakeEngine::with_defects(defects).expect("there is room for a store");
     let columns = command::fake_with(engine, &host).await.expect("there are ports for registries");
     assert_eq!(columns.ready.len(), 1);
     let mut run = Run::new(cases, columns.ready);
-    run.limit = Duration::from_secs(60);
+    if is_stuck {
+        (run.limit, run.grace) = (Duration::from_secs(3), Duration::from_secs(1));
+    }
     run.run(&host, |_| ()).await
 }
 
@@ -31,7 +35,8 @@ async fn a_sound_engine_keeps_every_promise() {
     assert_eq!(failed(&outcomes), Vec::<String>::new());
     let passed = outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Pass).count();
     assert!(passed >= 100, "{passed} passed");
-    assert_eq!(outcomes.len(), all_cases().len());
+    // One more: whether anything is left.
+    assert_eq!(outcomes.len(), all_cases().len() + 1);
 }
 
 /// The cases that must notice a defect. Others may notice it too.
@@ -72,7 +77,7 @@ async fn every_defect_is_noticed() {
             all_cases().into_iter().filter(|case| wanted.contains(&case.id)).collect();
         assert_eq!(cases.len(), wanted.len(), "{defect:?}: a case has another name");
         let outcomes = run(cases, vec![defect]).await;
-        for outcome in outcomes {
+        for outcome in outcomes.iter().take(wanted.len()) {
             let verdict = &outcome.verdict;
             assert!(matches!(verdict, Verdict::Fail { .. }), "{defect:?}: {outcome:?}");
         }
@@ -103,7 +108,9 @@ async fn a_case_that_panics_or_hangs_fails_and_is_cleaned_up() {
     let mut run = Run::new(cases, columns.ready);
     run.limit = Duration::from_secs(1);
     let outcomes = run.run(&host, |_| ()).await;
-    let reasons: Vec<_> = outcomes.iter().map(|it| it.verdict.detail().unwrap()).collect();
+    let reasons: Vec<_> = outcomes.iter().filter_map(|it| it.verdict.detail()).collect();
+    assert_eq!(outcomes.len(), 3);
+    assert_eq!(outcomes[2].verdict, Verdict::Pass);
     assert!(reasons[0].contains("panicked: on purpose"), "{reasons:?}");
     assert!(reasons[1].contains("within 1 seconds"), "{reasons:?}");
     let left = engine.list(&boxwright_core::Session::new(host)).await.unwrap();
