@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use boxwright_context::{Context, TarOptions};
+use boxwright_context::{Context, EntryKind, TarOptions};
 use boxwright_core::{
     BuildOutput, BuildRequest, CacheUse, ContextSource, Digest, DockerfileSource, Error, ErrorKind,
     HostAddress, ImageRef, LocalImage, NetworkMode, Platform, PullPolicy, Result, Session,
@@ -157,6 +157,13 @@ impl Sent {
             excludes.push(NO_FILE.to_owned());
         }
         let secrets = secret_names(wanted)?;
+        if !secrets.is_empty() {
+            let walked = context.clone();
+            let looked = tokio::task::spawn_blocking(move || refuse_links_outside(&walked)).await;
+            looked.map_err(|error| {
+                Error::new(ErrorKind::Bug, "cannot read the context").with_source(error)
+            })??;
+        }
         let body = if secrets.is_empty() {
             Body::reader(tar)
         } else {
@@ -257,6 +264,44 @@ fn temporary_folder(session: &Session) -> Result<TempDir> {
             .with_source(error)
             .with_remedy("name another one by `TMPDIR`")
     })
+}
+
+/// Fails if the context has a link that the service would not unpack.
+///
+/// QUIRK(podman 4.3): it keeps what it received when it cannot unpack it, and the secrets would be there.
+fn refuse_links_outside(context: &Context) -> Result<()> {
+    for entry in context.walk() {
+        let entry = entry?;
+        if let EntryKind::Symlink { target } = &entry.kind
+            && leads_outside(&entry.path, target)
+        {
+            return Err(Error::new(
+                ErrorKind::InvalidInput,
+                "cannot hand secrets over with this context",
+            )
+            .with_cause(format!(
+                "its link `{}` leads out of it, which Podman does not unpack",
+                entry.path
+            ))
+            .with_remedy("name the link in `.dockerignore`"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a link at `path` climbs out of the context by its text alone. An absolute one is taken for one below the
+/// context, as the service takes it.
+fn leads_outside(path: &str, target: &str) -> bool {
+    let mut depth = path.split('/').count() - 1;
+    for part in target.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if depth == 0 => return true,
+            ".." => depth -= 1,
+            _ => depth += 1,
+        }
+    }
+    false
 }
 
 /// Returns the ids of the secrets with the names that they are sent under.
@@ -495,5 +540,37 @@ impl Running<'_> {
                 None => tokio::time::sleep(END_PAUSE).await,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_is_judged_by_its_text_as_the_service_judges_it() {
+        for (path, target, expected) in [
+            ("link", "file", false),
+            ("link", "../file", true),
+            ("a/link", "../file", false),
+            ("a/link", "../../file", true),
+            ("a/link", "b/../../../file", true),
+            ("link", "/etc/passwd", false),
+            ("link", "./a/..", false),
+        ] {
+            assert_eq!(leads_outside(path, target), expected, "{path} -> {target}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_no_path_on_the_services_machine_is_sent_as_an_address() {
+        for bad in ["/etc", "./x", "file:///etc", "git@host:x", "-x", "ssh://host/x"] {
+            let wanted = BuildRequest::new(ContextSource::Address(bad.to_owned()));
+            let error = Sent::address(bad, &wanted).err().map(|error| error.kind());
+            assert_eq!(error, Some(ErrorKind::InvalidInput), "{bad}");
+        }
+        let good = "https://github.com/acme/api.git#main:sub";
+        let wanted = BuildRequest::new(ContextSource::Address(good.to_owned()));
+        assert_eq!(Sent::address(good, &wanted).unwrap().remote.as_deref(), Some(good));
     }
 }

@@ -21,6 +21,11 @@ pub(crate) fn of_answer(what: &str, status: StatusCode, body: &[u8]) -> Error {
         _ => ErrorKind::Protocol,
     });
     let error = Error::new(kind, what);
+    if text.contains("invalid symlink") {
+        return error.with_cause(one_line(&text)).with_remedy(
+            "name the link in `.dockerignore`: Podman unpacks no context with a link that leads out of it",
+        );
+    }
     if text.is_empty() {
         error.with_cause(format!("the service answered {status}"))
     } else {
@@ -134,7 +139,7 @@ fn kind_of(text: &str) -> Option<ErrorKind> {
     ]) {
         return Some(ErrorKind::Conflict);
     }
-    if has(&["no command or entrypoint provided"]) {
+    if has(&["no command or entrypoint provided", "invalid symlink"]) {
         return Some(ErrorKind::InvalidInput);
     }
     if has(&["invalid reference format", "normalizing image", "normalizing name"]) {
