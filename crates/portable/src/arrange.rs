@@ -1,0 +1,250 @@
+//! Where the files of a step go in the image.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use boxwright_core::{Error, ErrorKind, Result};
+use boxwright_dockerfile::plan::{CopyStep, Mode};
+use boxwright_image::layout::Layout;
+use boxwright_image::tar::{Header, Kind};
+use boxwright_image::view::{NodeKind, Tree};
+
+use crate::archive;
+use crate::draft::{Content, Draft, Entry, spool_file};
+use crate::files::{self, Files};
+use crate::links;
+use crate::mode;
+use crate::select::{Chosen, Picked};
+
+/// The image below a step, and how the step writes.
+#[derive(Debug)]
+pub(crate) struct Arranger<'t> {
+    pub(crate) tree: &'t Tree,
+    pub(crate) draft: Draft,
+    /// `--chown`
+    pub(crate) owner: Option<(u32, u32)>,
+    /// The time of what the step makes itself.
+    pub(crate) time: i64,
+}
+
+impl Arranger<'_> {
+    /// Makes the folder `path`, and those above it. Returns where links lead it.
+    pub(crate) fn folder(&mut self, path: &str) -> Result<PathBuf> {
+        let path = self.follow(Path::new(path))?;
+        self.ensure(&path)?;
+        Ok(path)
+    }
+
+    /// Places all that a copy takes. Blocks.
+    pub(crate) fn copy(
+        &mut self,
+        step: &CopyStep,
+        selection: Vec<Picked>,
+        files: &Files,
+        layout: &Layout,
+    ) -> Result<()> {
+        let written = Path::new(&step.destination);
+        // A layer that does not depend on those below cannot know of their links.
+        let base = if step.link {
+            written.strip_prefix("/").unwrap_or(written).to_owned()
+        } else {
+            self.follow(written)?
+        };
+        let into_folder = step.into_folder || selection.len() > 1 || self.is_folder(&base);
+        let mode = step.mode.as_ref();
+        for picked in selection {
+            match picked {
+                Picked::Folder { own, inside } => {
+                    self.top(&base, own, step.into_folder, mode)?;
+                    self.all(&base, inside, mode)?;
+                }
+                Picked::Parents(inside) => {
+                    self.ensure(&base)?;
+                    self.all(&base, inside, mode)?;
+                }
+                Picked::File { name, file } => {
+                    let path = if into_folder { base.join(name) } else { base.clone() };
+                    self.one(path, file, mode)?;
+                }
+                Picked::Inline { name, content } => {
+                    let path = if into_folder { base.join(name) } else { base.clone() };
+                    let kind = Kind::File { size: content.len() as u64 };
+                    let header =
+                        Header { modified: (self.time, 0), ..Header::new("", kind, 0o644) };
+                    self.put(
+                        path,
+                        self.changed(header, mode),
+                        Content::Text(content.into()),
+                        None,
+                    )?;
+                }
+                Picked::Archive(file) => self.unpack(&base, &file, files, layout)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the destination of a folder: as the folder is, if it is new and not written with a slash.
+    fn top(
+        &mut self,
+        base: &Path,
+        own: Option<Header>,
+        slash: bool,
+        mode: Option<&Mode>,
+    ) -> Result<()> {
+        match own {
+            Some(own) if !slash && !self.is_folder(base) && !base.as_os_str().is_empty() => {
+                self.put(base.to_owned(), self.changed(own, mode), Content::Nothing, None)
+            }
+            _ => self.ensure(base),
+        }
+    }
+
+    fn all(&mut self, base: &Path, inside: Vec<Chosen>, mode: Option<&Mode>) -> Result<()> {
+        for file in inside {
+            self.one(base.join(&file.path), file, mode)?;
+        }
+        Ok(())
+    }
+
+    fn one(&mut self, path: PathBuf, file: Chosen, mode: Option<&Mode>) -> Result<()> {
+        let content = match file.header.kind {
+            Kind::File { .. } => Content::Source(file.source, file.digest),
+            _ => Content::Nothing,
+        };
+        let is_folder = file.header.kind == Kind::Folder;
+        let there = self.kind(&path);
+        let fits = match &there {
+            Some(there) => is_folder == (*there == Kind::Folder),
+            None => true,
+        };
+        if !fits {
+            let what = if is_folder {
+                "a folder cannot replace a file"
+            } else {
+                "a file cannot replace a folder"
+            };
+            return Err(blocked(&path, what));
+        }
+        self.put(path, self.changed(file.header, mode), content, file.link)
+    }
+
+    fn unpack(&mut self, base: &Path, file: &Chosen, files: &Files, layout: &Layout) -> Result<()> {
+        let mut spool = match self.draft.spool.take() {
+            Some(spool) => spool,
+            None => spool_file(layout)?,
+        };
+        let mut length = spool.metadata().map_err(boxwright_image::read_error)?.len();
+        let unpacked = archive::unpack(files.open(&file.source)?, &mut spool, &mut length)?;
+        self.draft.spool = Some(spool);
+        self.ensure(base)?;
+        for entry in unpacked {
+            let Some(name) = entry.header.path.file_name() else { continue };
+            // The folders on the way may be links in the image, or in the archive itself (threat 2).
+            let parent = entry.header.path.parent().unwrap_or(Path::new(""));
+            let path = self.follow(&base.join(parent))?.join(name);
+            let is_folder = entry.header.kind == Kind::Folder;
+            if !is_folder
+                && self.draft.entries.get(&path).is_some_and(|it| it.header.kind == Kind::Folder)
+            {
+                self.draft.entries.retain(|below, _| !below.starts_with(&path));
+            }
+            let content = match entry.header.kind {
+                Kind::File { .. } => Content::Spool(entry.content.0, entry.content.1),
+                _ => Content::Nothing,
+            };
+            self.put(path, self.changed(entry.header, None), content, entry.link)?;
+        }
+        Ok(())
+    }
+
+    fn changed(&self, mut header: Header, mode: Option<&Mode>) -> Header {
+        if let Some(owner) = self.owner {
+            (header.uid, header.gid) = owner;
+        }
+        if let Some(mode) = mode {
+            header.mode = mode::apply(mode, header.mode, header.kind == Kind::Folder);
+        }
+        header
+    }
+
+    fn put(
+        &mut self,
+        path: PathBuf,
+        header: Header,
+        content: Content,
+        link: Option<(u64, u64)>,
+    ) -> Result<()> {
+        self.ensure(path.parent().unwrap_or(Path::new("")))?;
+        self.draft.entries.insert(path, Entry { header, content, link, is_given: false });
+        Ok(())
+    }
+
+    /// Makes sure that a folder, and each one above it, is an entry of the layer.
+    fn ensure(&mut self, path: &Path) -> Result<()> {
+        let above: Vec<&Path> = path.ancestors().collect();
+        for folder in above.into_iter().rev().filter(|folder| !folder.as_os_str().is_empty()) {
+            match self.draft.entries.get(folder) {
+                Some(entry) if entry.header.kind == Kind::Folder => continue,
+                Some(_) => {
+                    return Err(blocked(folder, "it is a file, and a folder is needed there"));
+                }
+                None => {}
+            }
+            let entry = match self.tree.get(folder) {
+                Some(node) if node.is_folder() => {
+                    let header = files::of_node(node).header;
+                    Entry { header, content: Content::Nothing, link: None, is_given: true }
+                }
+                Some(_) => {
+                    return Err(blocked(folder, "it is a file, and a folder is needed there"));
+                }
+                None => {
+                    let (uid, gid) = self.owner.unwrap_or_default();
+                    let header = Header::new("", Kind::Folder, 0o755);
+                    let header = Header { uid, gid, modified: (self.time, 0), ..header };
+                    Entry { header, content: Content::Nothing, link: None, is_given: false }
+                }
+            };
+            self.draft.entries.insert(folder.to_owned(), entry);
+        }
+        Ok(())
+    }
+
+    fn kind(&self, path: &Path) -> Option<Kind> {
+        match self.draft.entries.get(path) {
+            Some(entry) => Some(entry.header.kind.clone()),
+            None => self.tree.get(path).map(|node| files::of_node(node).header.kind),
+        }
+    }
+
+    fn is_folder(&self, path: &Path) -> bool {
+        path.as_os_str().is_empty() || self.kind(path) == Some(Kind::Folder)
+    }
+
+    fn follow(&self, path: &Path) -> Result<PathBuf> {
+        let link = |path: &Path| match self.draft.entries.get(path) {
+            Some(Entry { header: Header { kind: Kind::Symlink { target }, .. }, .. }) => {
+                Some(target.clone())
+            }
+            Some(_) => None,
+            None => match &self.tree.get(path)?.kind {
+                NodeKind::Symlink { target } => Some(target.clone()),
+                _ => None,
+            },
+        };
+        links::follow(path, link).ok_or_else(|| blocked(path, "its links are a circle"))
+    }
+}
+
+fn blocked(path: &Path, cause: &str) -> Error {
+    let path = path.strip_prefix("/").unwrap_or(path);
+    Error::new(ErrorKind::BuildFailed, format!("cannot write `/{}`", path.display()))
+        .with_cause(cause)
+        .with_remedy("choose another destination")
+}
+
+/// Returns an arranger of a step on `tree`.
+pub(crate) fn arranger(tree: &Arc<Tree>, owner: Option<(u32, u32)>, time: i64) -> Arranger<'_> {
+    Arranger { tree, draft: Draft::default(), owner, time }
+}

@@ -1,0 +1,39 @@
+//! Images that stages start from or copy from.
+
+use boxwright_core::{Error, ErrorKind, ImageRef, Manifest, Platform, PullPolicy, Result, Session};
+use boxwright_registry::Client;
+
+use crate::store::Store;
+
+/// Returns the image `name`, of the store or of its registry.
+pub(crate) async fn resolve(
+    store: &Store,
+    name: &str,
+    platform: &Platform,
+    policy: PullPolicy,
+    session: &Session,
+) -> Result<Manifest> {
+    let name: ImageRef = name.parse()?;
+    if policy != PullPolicy::Always
+        && let Some(manifest) = store.find(&name).await?
+        && store.layout().config(&manifest).await?.platform().as_ref() == Some(platform)
+    {
+        return Ok(manifest);
+    }
+    if policy == PullPolicy::Never {
+        return Err(Error::new(ErrorKind::NotFound, format!("cannot build from `{name}`"))
+            .with_cause(format!("it is not in the store for `{platform}`, and nothing is pulled"))
+            .with_remedy("leave out `--pull=never`"));
+    }
+    let registries = (session.registries.clone(), session.credentials.clone());
+    let client = Client::new(&session.host, registries.0, registries.1);
+    let client = client.with_events(session.events.clone());
+    let manifest = tokio::select! {
+        pulled = client.pull(&name, Some(platform), store.layout()) => pulled?,
+        () = session.cancel.cancelled() => {
+            return Err(Error::new(ErrorKind::Cancelled, "the build was cancelled"));
+        }
+    };
+    store.tag(&name, &manifest.descriptor.digest)?;
+    Ok(manifest)
+}

@@ -1,0 +1,46 @@
+//! Builds images from Dockerfiles with no engine: no daemon, and no process.
+//!
+//! [`Builder`] takes what an engine takes, a [`BuildRequest`](boxwright_core::BuildRequest) and a
+//! [`Session`](boxwright_core::Session), and keeps the image in its [`Store`]. Files are copied on a view of
+//! the file system that is read from layers, and become layers of one written form
+//! (`docs/reference/layer-format.md`); so the same files give the same digests everywhere.
+//!
+//! ```text
+//! plan ── stage ── select ── arrange ── draft ── layer
+//!                  what is   where it   its      hashed and compressed
+//!                  copied    goes       entries  in one pass
+//! ```
+//!
+//! This crate knows no engine. It runs no command: `RUN` is refused as unsupported. Start reading at [`Builder::build`].
+
+mod archive;
+mod arrange;
+mod base;
+mod builder;
+mod config;
+mod draft;
+mod files;
+mod glob;
+mod key;
+mod links;
+mod mode;
+mod owner;
+mod publish;
+mod select;
+mod stage;
+mod store;
+mod time;
+
+pub use builder::{BUILDER, Builder};
+pub use store::Store;
+
+/// Runs blocking `work` in a thread of its own.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> boxwright_core::Result<T> + Send + 'static,
+) -> boxwright_core::Result<T> {
+    use boxwright_core::{Error, ErrorKind};
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| {
+        Err(Error::new(ErrorKind::Bug, "a thread of the build panicked").with_source(error))
+    })
+}

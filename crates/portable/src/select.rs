@@ -1,0 +1,214 @@
+//! Which files a `COPY` or `ADD` takes.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use boxwright_context::ignore::Rules;
+use boxwright_core::{Digest, Error, ErrorKind, Result};
+use boxwright_dockerfile::instruction::Kind as Instruction;
+use boxwright_dockerfile::plan::{CopyItem, CopyStep};
+use boxwright_image::tar::{Header, Kind};
+
+use crate::archive;
+use crate::files::{Files, Origin};
+use crate::glob;
+use crate::key::Key;
+
+/// What one source of a copy comes to.
+#[derive(Debug)]
+pub(crate) enum Picked {
+    /// What is in a folder, and how the folder itself is.
+    Folder { own: Option<Header>, inside: Vec<Chosen> },
+    /// One file, with the name that it has in a folder.
+    File { name: String, file: Chosen },
+    /// Files with the folders above them.
+    Parents(Vec<Chosen>),
+    /// What is in an archive.
+    Archive(Chosen),
+    /// A file whose content is in the Dockerfile.
+    Inline { name: String, content: String },
+}
+
+/// A file of the source.
+#[derive(Debug)]
+pub(crate) struct Chosen {
+    /// Where it goes, relative to the destination. Empty for a file that is named later.
+    pub(crate) path: PathBuf,
+    /// Where it is in the source.
+    pub(crate) source: PathBuf,
+    pub(crate) header: Header,
+    pub(crate) digest: Option<Digest>,
+    pub(crate) link: Option<(u64, u64)>,
+}
+
+/// Picks all files of a copy. Blocks.
+pub(crate) fn select(step: &CopyStep, files: &Files) -> Result<Vec<Picked>> {
+    let rules = Rules::new(&step.exclude)?;
+    let mut all = Vec::new();
+    for item in &step.items {
+        match item {
+            CopyItem::Inline { name, content } => {
+                all.push(Picked::Inline { name: name.clone(), content: content.clone() });
+            }
+            CopyItem::Path { path, below: None } => {
+                for path in found(files, path)? {
+                    all.push(pick(step, files, &rules, &path)?);
+                }
+            }
+            CopyItem::Path { path, below: Some(below) } => {
+                all.push(with_parents(files, &rules, path, below)?);
+            }
+            CopyItem::Url { address, .. } => return Err(no_download(address)),
+            CopyItem::Git(address) => return Err(no_download(&address.remote)),
+        }
+    }
+    Ok(all)
+}
+
+/// Adds everything that a selection says, but times, to a key.
+pub(crate) fn add_to_key(selection: &[Picked], key: &mut Key) {
+    let mut links = HashMap::new();
+    let mut chosen = |key: &mut Key, file: &Chosen| {
+        let header = Header { modified: (0, 0), ..file.header.clone() };
+        // Which files are one is a fact; the numbers that say so are not.
+        let next = links.len();
+        let link = file.link.map(|link| *links.entry(link).or_insert(next));
+        key.add(format!("{:?} {header:?} {:?} {link:?}", file.path, file.digest));
+    };
+    for picked in selection {
+        match picked {
+            Picked::Folder { own, inside } => {
+                let own = own.as_ref().map(|own| Header { modified: (0, 0), ..own.clone() });
+                key.add(format!("folder {own:?} {}", inside.len()));
+                inside.iter().for_each(|file| chosen(key, file));
+            }
+            Picked::Parents(inside) => {
+                key.add(format!("parents {}", inside.len()));
+                inside.iter().for_each(|file| chosen(key, file));
+            }
+            Picked::File { name, file } => {
+                key.add(format!("file {name:?}"));
+                chosen(key, file);
+            }
+            Picked::Archive(file) => {
+                key.add("archive");
+                chosen(key, file);
+            }
+            Picked::Inline { name, content } => key.add(format!("inline {name:?} {content:?}")),
+        }
+    }
+}
+
+fn pick(step: &CopyStep, files: &Files, rules: &Rules, path: &Path) -> Result<Picked> {
+    let at = files.follow(path).filter(|at| at.as_os_str().is_empty() || files.get(at).is_some());
+    let at = at.ok_or_else(|| missing(files, path))?;
+    let Some(file) = files.get(&at).filter(|file| file.header.kind != Kind::Folder) else {
+        let own = files.get(&at).map(|file| file.header.clone());
+        let mut inside = Vec::new();
+        for source in files.below(&at) {
+            let below = source.strip_prefix(&at).unwrap_or(source);
+            if !excludes(rules, below) {
+                inside.push(choose(files, below.to_owned(), source)?);
+            }
+        }
+        return Ok(Picked::Folder { own, inside: with_folders(files, &at, inside)? });
+    };
+    let unpacks = step.unpack.unwrap_or(step.kind == Instruction::Add);
+    let is_file = matches!(file.header.kind, Kind::File { .. });
+    let chosen = choose(files, PathBuf::new(), &at)?;
+    if unpacks
+        && is_file
+        && matches!(files.origin, Origin::Context(_))
+        && archive::is(files.open(&at)?)
+    {
+        return Ok(Picked::Archive(chosen));
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(Picked::File { name, file: chosen })
+}
+
+/// Puts back the folders above what is included again in a folder that is excluded.
+fn with_folders(files: &Files, root: &Path, inside: Vec<Chosen>) -> Result<Vec<Chosen>> {
+    let mut all: Vec<Chosen> = Vec::with_capacity(inside.len());
+    let mut known = std::collections::BTreeSet::new();
+    for file in inside {
+        let above: Vec<&Path> = file.path.ancestors().skip(1).collect();
+        for folder in above.into_iter().rev().filter(|folder| !folder.as_os_str().is_empty()) {
+            if known.insert(folder.to_owned()) {
+                all.push(choose(files, folder.to_owned(), &root.join(folder))?);
+            }
+        }
+        if known.insert(file.path.clone()) {
+            all.push(file);
+        }
+    }
+    Ok(all)
+}
+
+fn with_parents(files: &Files, rules: &Rules, root: &str, below: &str) -> Result<Picked> {
+    let root = Path::new(root).strip_prefix("/").unwrap_or(Path::new(root));
+    let root = files.follow(root).ok_or_else(|| missing(files, root))?;
+    let mut inside = Vec::new();
+    let mut taken: Option<PathBuf> = None;
+    let mut any = false;
+    for source in files.below(&root) {
+        let path = source.strip_prefix(&root).unwrap_or(source);
+        let is_below = taken.as_deref().is_some_and(|folder| path.starts_with(folder));
+        if !is_below && !glob::matches(below, &path.to_string_lossy())? {
+            continue;
+        }
+        any = true;
+        if !is_below {
+            taken = Some(path.to_owned());
+        }
+        if !excludes(rules, path) {
+            inside.push(choose(files, path.to_owned(), source)?);
+        }
+    }
+    if !any && !glob::is_pattern(below) {
+        return Err(missing(files, &root.join(below)));
+    }
+    Ok(Picked::Parents(with_folders(files, &root, inside)?))
+}
+
+/// Returns the paths that a source stands for: itself, or what matches it.
+fn found(files: &Files, path: &str) -> Result<Vec<PathBuf>> {
+    let relative = path.trim_start_matches('/');
+    if !glob::is_pattern(relative) {
+        return Ok(vec![PathBuf::from(relative)]);
+    }
+    let mut all = Vec::new();
+    for path in files.paths() {
+        if glob::matches(relative, &path.to_string_lossy())? {
+            all.push(path.to_owned());
+        }
+    }
+    Ok(all)
+}
+
+fn choose(files: &Files, path: PathBuf, source: &Path) -> Result<Chosen> {
+    let file = files.get(source).ok_or_else(|| missing(files, source))?;
+    let (header, digest) = files.describe(file)?;
+    Ok(Chosen { path, source: source.to_owned(), header, digest, link: file.link })
+}
+
+fn excludes(rules: &Rules, path: &Path) -> bool {
+    rules.excludes(&path.to_string_lossy())
+}
+
+fn missing(files: &Files, path: &Path) -> Error {
+    let error = Error::new(ErrorKind::NotFound, format!("cannot copy `/{}`", path.display()));
+    match (&files.origin, files.ignore_file()) {
+        (Origin::Context(_), Some(name)) => error
+            .with_cause(format!("it is not in the context, or `{name}` excludes it"))
+            .with_remedy(format!("correct the path, or include it in `{name}`")),
+        (Origin::Context(_), None) => error.with_cause("it is not in the context"),
+        _ => error.with_cause("it is not in the stage or image that it is copied from"),
+    }
+}
+
+fn no_download(address: &str) -> Error {
+    Error::new(ErrorKind::Unsupported, format!("cannot add `{address}`"))
+        .with_cause("the portable builder downloads nothing yet")
+        .with_remedy("put the files into the context, or build with `--engine docker`")
+}

@@ -1,0 +1,183 @@
+//! A stage while it is built: its config, its layers, and what is in them.
+
+use std::sync::Arc;
+
+use boxwright_core::{
+    CacheUse, CancellationToken, Descriptor, Digest, Error, ErrorKind, Manifest, Result,
+};
+use boxwright_dockerfile::plan::{Action, CopyStep, Evaluated, Step};
+use boxwright_image::config::ImageConfig;
+use boxwright_image::view::Tree;
+
+use crate::arrange::arranger;
+use crate::blocking;
+use crate::config;
+use crate::files::{self, Files};
+use crate::key::Key;
+use crate::owner;
+use crate::select::{self, Picked};
+use crate::store::{Record, Store};
+use crate::time;
+
+/// What is the same for all steps of a build.
+#[derive(Clone, Debug)]
+pub(crate) struct Surroundings {
+    pub(crate) store: Store,
+    pub(crate) cache: CacheUse,
+    pub(crate) epoch: Option<i64>,
+    pub(crate) cancel: CancellationToken,
+}
+
+/// How a step came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Done,
+    Cached,
+}
+
+/// What was built so far.
+#[derive(Clone, Debug)]
+pub(crate) struct Stage {
+    pub(crate) config: ImageConfig,
+    pub(crate) layers: Vec<(Descriptor, Digest)>,
+    key: String,
+    /// What the first `stacked` layers come to. It is read when a step needs it.
+    tree: Arc<Tree>,
+    stacked: usize,
+}
+
+impl Stage {
+    pub(crate) fn scratch(config: ImageConfig) -> Self {
+        let key = format!("scratch {:?}", config.platform());
+        Self { config, layers: Vec::new(), key, tree: Arc::default(), stacked: 0 }
+    }
+
+    pub(crate) fn of_image(config: ImageConfig, manifest: &Manifest) -> Self {
+        let key = format!("image {}", manifest.descriptor.digest);
+        Self { key, layers: manifest.layers.clone(), ..Self::scratch(config) }
+    }
+
+    /// Lists the files.
+    pub(crate) async fn files(&mut self, store: &Store) -> Result<Files> {
+        let tree = self.tree(store).await?;
+        Ok(Files::of_image(store.layout(), &self.layers, tree))
+    }
+
+    async fn tree(&mut self, store: &Store) -> Result<Arc<Tree>> {
+        if self.stacked < self.layers.len() {
+            let (mut tree, stacked) = (self.tree.clone(), self.stacked);
+            let (layout, layers) = (store.layout().clone(), self.layers.clone());
+            self.tree = blocking(move || {
+                files::stack(&mut tree, stacked, &layout, &layers)?;
+                Ok(tree)
+            })
+            .await?;
+            self.stacked = self.layers.len();
+        }
+        Ok(self.tree.clone())
+    }
+
+    /// Does a step, or takes what it came to before. `files` is what a copy takes from.
+    pub(crate) async fn step(
+        &mut self,
+        evaluated: &Evaluated,
+        step: &Step,
+        files: &Arc<Files>,
+        around: &Surroundings,
+    ) -> Result<Outcome> {
+        if let Action::Run(_) = &step.action {
+            return Err(no_run(&step.text));
+        }
+        let text = evaluated.created_by(step);
+        let mut key = Key::after(&self.key)
+            .with(format!("{:?}", around.epoch))
+            .with(format!("{:?}", step.action));
+        let mut selection = Vec::new();
+        if let Action::Copy(copy) = &step.action {
+            let (copy, files) = (copy.clone(), files.clone());
+            selection = blocking(move || select::select(&copy, &files)).await?;
+            select::add_to_key(&selection, &mut key);
+        }
+        let key = key.finish();
+        let known = match around.cache {
+            CacheUse::Use => around.store.step(&key).await?,
+            CacheUse::Ignore => None,
+        };
+        let outcome = if known.is_some() { Outcome::Cached } else { Outcome::Done };
+        let record = match known {
+            Some(record) => record,
+            None => {
+                let created = around.epoch.unwrap_or_else(time::now);
+                let layer = self.layer(&step.action, selection, files, created, around).await?;
+                let record = Record { created, layer };
+                around.store.remember(&key, &record)?;
+                record
+            }
+        };
+        config::apply(&mut self.config, &step.action);
+        if let Some(text) = text {
+            config::add_history(&mut self.config, text, record.created, record.layer.is_some());
+        }
+        self.config.created = Some(time::rfc3339(record.created));
+        self.layers.extend(record.layer);
+        self.key = key;
+        Ok(outcome)
+    }
+
+    /// Makes the layer of a step, if it changes a file.
+    async fn layer(
+        &mut self,
+        action: &Action,
+        selection: Vec<Picked>,
+        files: &Arc<Files>,
+        time: i64,
+        around: &Surroundings,
+    ) -> Result<Option<(Descriptor, Digest)>> {
+        let owner = match action {
+            Action::Copy(copy) => copy.owner.clone(),
+            Action::WorkingDirectory { user, .. } => Some(user.clone()).filter(|it| !it.is_empty()),
+            _ => return Ok(None),
+        };
+        let tree = self.tree(&around.store).await?;
+        let layout = around.store.layout().clone();
+        let owner = match owner {
+            Some(owner) => Some(owner::ids(&owner, &tree, &layout, &self.layers).await?),
+            None => None,
+        };
+        let what = match action {
+            Action::Copy(copy) => What::Copy(copy.clone(), selection),
+            Action::WorkingDirectory { path, .. } => What::Folder(path.clone()),
+            _ => return Ok(None),
+        };
+        let (files, epoch, cancel) = (files.clone(), around.epoch, around.cancel.clone());
+        blocking(move || {
+            let mut arranger = arranger(&tree, owner, time);
+            match what {
+                What::Copy(copy, selection) => arranger.copy(&copy, selection, &files, &layout)?,
+                What::Folder(path) => drop(arranger.folder(&path)?),
+            }
+            let mut draft = arranger.draft;
+            if draft.is_empty() {
+                return Ok(None);
+            }
+            if let Some(epoch) = epoch {
+                draft.set_time(epoch);
+            }
+            let layer = draft.write(&layout, &files, &cancel)?;
+            Ok(Some((layer.descriptor, layer.diff_id)))
+        })
+        .await
+    }
+}
+
+enum What {
+    Copy(Box<CopyStep>, Vec<Picked>),
+    Folder(String),
+}
+
+fn no_run(text: &str) -> Error {
+    let line = text.lines().next().unwrap_or_default();
+    Error::new(ErrorKind::Unsupported, format!("cannot run `{line}`"))
+        .with_cause("the portable builder starts no process yet")
+        .with_remedy("build with `--engine docker` or `--engine podman`")
+}

@@ -1,0 +1,139 @@
+//! Where built images, base images, and results of steps are kept.
+
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use boxwright_core::{
+    BlobStore as _, Descriptor, Digest, Error, ErrorKind, ImageRef, Manifest, Result,
+};
+use boxwright_image::layout::Layout;
+use boxwright_image::manifest::digest_of;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// An OCI layout with two indexes beside it: names of images, and results of steps. Cheap to clone.
+///
+/// Every file is written beside and renamed, so that concurrent builds and a kill leave it whole.
+#[derive(Clone, Debug)]
+pub struct Store {
+    layout: Layout,
+}
+
+/// What a step came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    /// When, in seconds since 1970.
+    pub(crate) created: i64,
+    /// Its layer, if it made one: the blob and the diff id.
+    pub(crate) layer: Option<(Descriptor, Digest)>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Named {
+    name: ImageRef,
+    manifest: Digest,
+}
+
+const STEPS: &str = "steps";
+const NAMES: &str = "names";
+
+impl Store {
+    /// Opens the store in `folder`, and makes it if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unavailable`] when the folder cannot be made or written.
+    pub fn open(folder: impl Into<PathBuf>) -> Result<Self> {
+        let layout = Layout::open(folder)?;
+        for index in [STEPS, NAMES] {
+            let folder = layout.folder().join(index);
+            std::fs::create_dir_all(&folder).map_err(|error| cannot_write(&folder, error))?;
+        }
+        Ok(Self { layout })
+    }
+
+    /// Returns the blobs.
+    #[must_use]
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Gives the image with this manifest a name. It is taken off another image that had it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unavailable`] when the store cannot be written.
+    pub fn tag(&self, name: &ImageRef, manifest: &Digest) -> Result<()> {
+        let named = Named { name: name.clone(), manifest: manifest.clone() };
+        self.write(NAMES, &file_name(name), &named)
+    }
+
+    /// Returns the image of this name, if there is one and all of it is there.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unavailable`] when the store cannot be read.
+    pub async fn find(&self, name: &ImageRef) -> Result<Option<Manifest>> {
+        let named: Option<Named> = self.read(NAMES, &file_name(name));
+        let Some(named) = named.filter(|named| named.name == *name) else { return Ok(None) };
+        let manifest = match self.layout.manifest(&named.manifest).await {
+            Ok(manifest) => manifest,
+            // Something took it away, or damaged it: it is as good as not there.
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Protocol) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        for (layer, _) in &manifest.layers {
+            if self.layout.size(&layer.digest).await? != Some(layer.size) {
+                return Ok(None);
+            }
+        }
+        Ok(Some(manifest))
+    }
+
+    /// Returns what the step of `key` came to, unless its layer is gone.
+    pub(crate) async fn step(&self, key: &str) -> Result<Option<Record>> {
+        let Some(record) = self.read::<Record>(STEPS, key) else { return Ok(None) };
+        if let Some((layer, _)) = &record.layer
+            && self.layout.size(&layer.digest).await? != Some(layer.size)
+        {
+            return Ok(None);
+        }
+        Ok(Some(record))
+    }
+
+    /// Notes what the step of `key` came to.
+    pub(crate) fn remember(&self, key: &str, record: &Record) -> Result<()> {
+        self.write(STEPS, key, record)
+    }
+
+    /// What cannot be read is not there: it is made again.
+    fn read<T: DeserializeOwned>(&self, index: &str, name: &str) -> Option<T> {
+        let bytes = std::fs::read(self.layout.folder().join(index).join(name)).ok()?;
+        serde_json::from_slice(&bytes).ok()
+    }
+
+    fn write(&self, index: &str, name: &str, value: &impl Serialize) -> Result<()> {
+        let folder = self.layout.folder().join(index);
+        let write = || -> io::Result<()> {
+            let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(&folder)?;
+            file.write_all(&serde_json::to_vec(value)?)?;
+            file.persist(folder.join(name))?;
+            Ok(())
+        };
+        write().map_err(|error| cannot_write(&folder, error))
+    }
+}
+
+fn file_name(name: &ImageRef) -> String {
+    digest_of(name.to_string().as_bytes()).hex().to_owned()
+}
+
+fn cannot_write(folder: &Path, error: io::Error) -> Error {
+    let kind = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::Exhausted,
+        _ => ErrorKind::Unavailable,
+    };
+    Error::new(kind, format!("cannot write to `{}`", folder.display())).with_source(error)
+}

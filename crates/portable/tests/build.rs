@@ -1,0 +1,339 @@
+//! Builds of real folders, judged by the images that come out.
+
+#![expect(clippy::unwrap_used, reason = "a panic here is a failed test with its place")]
+
+use std::path::Path;
+use std::sync::Arc;
+
+use boxwright_core::{
+    Anonymous, BuildOutput, BuildRequest, CacheUse, ContextSource, ErrorKind, Event, EventSink,
+    Host, ImageRef, Manifest, PullPolicy, Result, Session, StepResult,
+};
+use boxwright_image::config::ImageConfig;
+use boxwright_image::manifest::media_type;
+use boxwright_image::view::{NodeKind, Tree};
+use boxwright_portable::{Builder, Store};
+use boxwright_registry::Client;
+use boxwright_testkit::{ContextFolder, FakeRegistry};
+
+const EPOCH: &str = "1700000000";
+
+/// A context, and a store that is as empty as the context is new.
+struct Bench {
+    context: ContextFolder,
+    store: Store,
+    _folder: ContextFolder,
+}
+
+struct Built {
+    output: BuildOutput,
+    manifest: Manifest,
+    config: ImageConfig,
+    tree: Tree,
+    events: Vec<Event>,
+}
+
+impl Bench {
+    fn new(dockerfile: &str) -> Self {
+        let folder = ContextFolder::new().unwrap();
+        let store = Store::open(folder.path().join("store")).unwrap();
+        let context = ContextFolder::with_dockerfile(dockerfile).unwrap();
+        Self { context, store, _folder: folder }
+    }
+
+    fn file(self, path: &str, mode: u32, content: impl AsRef<[u8]>) -> Self {
+        Self { context: self.context.file(path, mode, content).unwrap(), ..self }
+    }
+
+    fn request(&self) -> BuildRequest {
+        let mut request = BuildRequest::new(ContextSource::Folder(self.context.path().to_owned()));
+        request.build_args.insert("SOURCE_DATE_EPOCH".into(), EPOCH.into());
+        request
+    }
+
+    async fn build(&self) -> Result<Built> {
+        self.build_by(&self.request()).await
+    }
+
+    async fn build_by(&self, request: &BuildRequest) -> Result<Built> {
+        let mut session = Session::new(Host::with_variables::<String, String>("/", []));
+        let (sink, mut receiver) = EventSink::channel();
+        session.events = sink;
+        let output = Builder::new(self.store.clone()).build(request, &session).await?;
+        drop(session);
+        let mut events = Vec::new();
+        while let Some(event) = receiver.recv().await {
+            events.push(event);
+        }
+        let layout = self.store.layout();
+        let manifest = layout.manifest(output.digest.as_ref().unwrap()).await?;
+        let config = layout.config(&manifest).await?;
+        let tree = Tree::from_layers(layout, &manifest).await?;
+        Ok(Built { output, manifest, config, tree, events })
+    }
+
+    async fn read(&self, built: &Built, path: &str) -> String {
+        let layout = self.store.layout();
+        let bytes = built.tree.read_file(layout, &built.manifest, path, 1 << 20).await.unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+}
+
+impl Built {
+    /// Path, mode and owner of everything.
+    fn listing(&self) -> Vec<String> {
+        let line = |(path, node): (&Path, &boxwright_image::view::Node)| {
+            let slash = if node.is_folder() { "/" } else { "" };
+            format!("{}{slash} {:o} {}:{}", path.display(), node.mode, node.uid, node.gid)
+        };
+        self.tree.iter().map(line).collect()
+    }
+
+    fn cached(&self) -> usize {
+        let is_cached = |event: &&Event| {
+            matches!(event, Event::StepFinished { result: StepResult::Cached, .. })
+        };
+        self.events.iter().filter(is_cached).count()
+    }
+}
+
+#[tokio::test]
+async fn a_file_becomes_an_image() {
+    let bench = Bench::new(
+        "FROM scratch\nENV greeting=hello\nCOPY --chmod=0755 tool /bin/\nCMD [\"/bin/tool\"]\n",
+    )
+    .file("tool", 0o644, "#!/bin/sh\n");
+    let built = bench.build().await.unwrap();
+    assert_eq!(built.listing(), ["bin/ 755 0:0", "bin/tool 755 0:0"]);
+    assert_eq!(bench.read(&built, "/bin/tool").await, "#!/bin/sh\n");
+    let config = &built.config;
+    assert_eq!(config.config.cmd.as_deref().unwrap(), ["/bin/tool"]);
+    assert!(config.config.env.contains(&"greeting=hello".to_owned()), "{:?}", config.config.env);
+    assert_eq!(config.created.as_deref(), Some("2023-11-14T22:13:20Z"));
+    let history: Vec<_> =
+        config.history.iter().map(|it| (it.created_by.as_str(), it.empty_layer)).collect();
+    assert_eq!(
+        history,
+        [
+            ("ENV greeting=hello", true),
+            ("COPY --chmod=0755 tool /bin/ # buildkit", false),
+            ("CMD [\"/bin/tool\"]", true),
+        ]
+    );
+    assert_eq!(built.output.builder, "portable");
+}
+
+#[tokio::test]
+async fn the_same_files_give_the_same_digest_in_any_store() {
+    let bench = || {
+        Bench::new("FROM scratch\nWORKDIR /srv\nCOPY . .\nCOPY <<end note\nhello\nend\n")
+            .file("b/deep/file", 0o600, "1")
+            .file("a", 0o755, vec![7; 300_000])
+    };
+    let (first, second) = (bench(), bench());
+    let (first, second) = (first.build().await.unwrap(), second.build().await.unwrap());
+    assert_eq!(first.output.digest, second.output.digest);
+    assert!(first.listing().contains(&"srv/b/deep/file 600 0:0".to_owned()));
+    assert!(first.tree.iter().all(|(_, node)| node.modified == (1_700_000_000, 0)));
+}
+
+#[tokio::test]
+async fn a_step_is_done_again_only_when_content_changes() {
+    let bench = Bench::new("FROM scratch\nWORKDIR /a\nCOPY file /a/\nLABEL a=b\n");
+    let bench = bench.file("file", 0o644, "1");
+    let mut request = bench.request();
+    request.build_args.clear();
+    let first = bench.build_by(&request).await.unwrap();
+    assert_eq!(first.cached(), 0);
+
+    // Written again: another time, the same content.
+    let bench = bench.file("file", 0o644, "1");
+    let second = bench.build_by(&request).await.unwrap();
+    assert_eq!((second.cached(), &second.output.digest), (3, &first.output.digest));
+
+    let bench = bench.file("file", 0o644, "2");
+    let third = bench.build_by(&request).await.unwrap();
+    assert_eq!((third.cached(), bench.read(&third, "a/file").await), (1, "2".to_owned()));
+
+    request.cache = CacheUse::Ignore;
+    assert_eq!(bench.build_by(&request).await.unwrap().cached(), 0);
+}
+
+#[tokio::test]
+async fn files_of_a_stage_are_copied_with_their_owners_and_links() {
+    let bench = Bench::new(
+        "FROM scratch AS base\nCOPY passwd group /etc/\nCOPY --chown=api:ops data /srv/data\n\
+         FROM scratch AS unused\nRUN [\"/never\"]\n\
+         FROM base\nCOPY --from=base /srv/data /copy/\nCOPY --from=base --chown=3 /srv/data/*.txt /only/\n",
+    )
+    .file("passwd", 0o644, "root:x:0:0::/:\napi:x:7:8::/:\n")
+    .file("group", 0o644, "ops:x:9:\n")
+    .file("data/a.txt", 0o640, "a")
+    .file("data/b", 0o600, "b");
+    std::fs::hard_link(
+        bench.context.path().join("data/a.txt"),
+        bench.context.path().join("data/c"),
+    )
+    .unwrap();
+    std::os::unix::fs::symlink("a.txt", bench.context.path().join("data/link")).unwrap();
+    let built = bench.build().await.unwrap();
+    let listing = built.listing();
+    for line in [
+        "copy/ 755 0:0",
+        "copy/a.txt 640 7:9",
+        "copy/b 600 7:9",
+        "copy/link 777 7:9",
+        "only/a.txt 640 3:3",
+        "srv/data/a.txt 640 7:9",
+    ] {
+        assert!(listing.contains(&line.to_owned()), "{line} in {listing:#?}");
+    }
+    assert!(built.tree.same_file("copy/a.txt", "copy/c"));
+    assert!(!built.tree.same_file("copy/a.txt", "srv/data/a.txt"));
+    assert_eq!(bench.read(&built, "copy/link").await, "a");
+}
+
+#[tokio::test]
+async fn a_destination_is_followed_inside_the_image_threat_13() {
+    let bench = Bench::new("FROM scratch\nCOPY links /\nCOPY file /out/new/\nADD two.tar /\n")
+        .file("links/real/keep", 0o644, "")
+        .file("file", 0o644, "x");
+    std::os::unix::fs::symlink("../../../real", bench.context.path().join("links/out")).unwrap();
+    // A tar with a link, and a file through it.
+    let mut tar = boxwright_image::tar::Writer::new(Vec::new());
+    let kind = boxwright_image::tar::Kind::Symlink { target: "/real".into() };
+    tar.header(&boxwright_image::tar::Header::new("way", kind, 0o777)).unwrap();
+    let kind = boxwright_image::tar::Kind::File { size: 1 };
+    let header = boxwright_image::tar::Header::new("way/through", kind, 0o644);
+    tar.file(&header, &mut &b"y"[..]).unwrap();
+    let bench = bench.file("two.tar", 0o644, tar.finish().unwrap());
+    let built = bench.build().await.unwrap();
+    assert_eq!(bench.read(&built, "real/new/file").await, "x");
+    assert_eq!(bench.read(&built, "real/through").await, "y");
+    assert!(matches!(built.tree.get("out").unwrap().kind, NodeKind::Symlink { .. }));
+}
+
+#[tokio::test]
+async fn parents_and_excluded_files() {
+    let bench = Bench::new(
+        "FROM scratch\nCOPY --parents a/*/x /p/\nCOPY --exclude=*.log a /e\nCOPY . /all\n",
+    )
+    .file("a/b/x", 0o644, "")
+    .file("a/b/y.log", 0o644, "")
+    .file("a/z.log", 0o644, "")
+    .file(".dockerignore", 0o644, "a\n!a/b/x\n");
+    let built = bench.build().await.unwrap();
+    let paths: Vec<String> =
+        built.tree.iter().map(|(path, _)| path.display().to_string()).collect();
+    assert_eq!(
+        paths,
+        [
+            "all",
+            "all/.dockerignore",
+            "all/Dockerfile",
+            "all/a",
+            "all/a/b",
+            "all/a/b/x",
+            "e",
+            "e/b",
+            "e/b/x",
+            "p",
+            "p/a",
+            "p/a/b",
+            "p/a/b/x"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_base_is_pulled_with_its_triggers_and_the_result_is_pushed() {
+    let registry = FakeRegistry::open().await.unwrap();
+    let client = Client::new(
+        &Host::with_variables::<String, String>("/", []),
+        Arc::default(),
+        Arc::new(Anonymous),
+    );
+    let base =
+        Bench::new("FROM scratch\nWORKDIR /app\nCOPY f /app/old\nONBUILD COPY f /app/triggered\n");
+    let base = base.file("f", 0o644, "old");
+    let built = base.build().await.unwrap();
+    let name: ImageRef = format!("{}/base:1", registry.host()).parse().unwrap();
+    client.push(&name, &built.manifest, base.store.layout()).await.unwrap();
+
+    let bench = Bench::new(&format!("FROM {name}\nCOPY f new\n")).file("f", 0o644, "new");
+    let mut request = bench.request();
+    let tag: ImageRef = format!("{}/api:1", registry.host()).parse().unwrap();
+    request.tags = vec![tag.clone()];
+    let built = bench.build_by(&request).await.unwrap();
+    assert_eq!(bench.read(&built, "app/old").await, "old");
+    assert_eq!(bench.read(&built, "app/triggered").await, "new");
+    assert_eq!(bench.read(&built, "app/new").await, "new");
+    assert_eq!(built.config.config.on_build, None);
+
+    let kept = bench.store.find(&tag).await.unwrap().unwrap();
+    let pushed = client.push(&tag, &kept, bench.store.layout()).await.unwrap();
+    assert_eq!(Some(pushed.digest), built.output.digest);
+
+    // The registry is not asked again, and a base that is not there is not pulled where that is forbidden.
+    let asked = registry.requests().len();
+    request.pull = PullPolicy::Never;
+    bench.build_by(&request).await.unwrap();
+    let other = Bench::new(&format!("FROM {name}\n"));
+    let mut request = other.request();
+    request.pull = PullPolicy::Never;
+    let error = other.build_by(&request).await.err().unwrap();
+    assert_eq!((error.kind(), registry.requests().len()), (ErrorKind::NotFound, asked));
+}
+
+#[tokio::test]
+async fn a_damaged_layer_is_made_again() {
+    let bench = Bench::new("FROM scratch\nCOPY f /\n").file("f", 0o644, "x");
+    let first = bench.build().await.unwrap();
+    let digest = &first.manifest.layers[0].0.digest;
+    let blob = bench.store.layout().folder().join("blobs/sha256").join(digest.hex());
+    std::fs::write(&blob, "cut").unwrap();
+    let second = bench.build().await.unwrap();
+    assert_eq!((second.cached(), &second.output.digest), (0, &first.output.digest));
+}
+
+#[tokio::test]
+async fn media_types_follow_from_the_config() {
+    let plain = Bench::new("FROM scratch\nLABEL a=b\n").build().await.unwrap();
+    assert_eq!(plain.manifest.descriptor.media_type, media_type::OCI_MANIFEST);
+    let bench = Bench::new("FROM scratch\nCOPY f /\nHEALTHCHECK --retries=2 CMD [\"/f\"]\n");
+    let checked = bench.file("f", 0o755, "").build().await.unwrap();
+    assert_eq!(checked.manifest.descriptor.media_type, media_type::DOCKER_MANIFEST);
+    assert_eq!(checked.manifest.layers[0].0.media_type, media_type::DOCKER_LAYER_GZIP);
+    let check = checked.config.config.healthcheck.unwrap();
+    assert_eq!(check.to_string(), r#"{"Retries":2,"Test":["CMD","/f"]}"#);
+}
+
+#[tokio::test]
+async fn what_cannot_be_done_says_why() {
+    for (dockerfile, kind, message) in [
+        ("FROM scratch\nRUN make\n", ErrorKind::Unsupported, "cannot run `RUN make`"),
+        ("FROM scratch\nCOPY none /\n", ErrorKind::NotFound, "cannot copy `/none`"),
+        (
+            "FROM scratch\nADD https://a.example/b /\n",
+            ErrorKind::Unsupported,
+            "cannot add `https://a.example/b`",
+        ),
+        (
+            "FROM scratch\nCOPY --chown=who f /\n",
+            ErrorKind::BuildFailed,
+            "cannot find the user `who`",
+        ),
+        ("FROM scratch\nCOPY f /a\nCOPY f /a/b\n", ErrorKind::BuildFailed, "cannot write `/a`"),
+        (
+            "FROM scratch\nCOPY .wh.f /\n",
+            ErrorKind::InvalidInput,
+            "cannot put `/.wh.f` into a layer",
+        ),
+        ("FROM scratch\nCOPPY f /\n", ErrorKind::InvalidDockerfile, "unknown instruction `COPPY`"),
+    ] {
+        let bench = Bench::new(dockerfile).file("f", 0o644, "").file(".wh.f", 0o644, "");
+        let error = bench.build().await.err().expect(dockerfile);
+        assert_eq!((error.kind(), error.to_string().as_str()), (kind, message));
+        assert!(error.context().iter().any(|(name, _)| *name == "location"), "{dockerfile}");
+    }
+}
