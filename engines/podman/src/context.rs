@@ -59,11 +59,10 @@ impl Sent {
         })??;
         let tar = context.tar(TarOptions::default());
         let name = tar.dockerfile_name().to_owned();
-        let mut excludes = context.exclude_patterns().to_vec();
-        if name != context.dockerfile_name() || !context.dockerfile_is_inside() {
-            excludes.push(name.clone());
-        }
-        if excludes.is_empty() {
+        // A Dockerfile from elsewhere comes with an ignore file that excludes it, which the service reads itself.
+        let is_own = context.dockerfile_is_inside() && name == context.dockerfile_name();
+        let mut excludes = if is_own { context.exclude_patterns().to_vec() } else { Vec::new() };
+        if is_own && excludes.is_empty() {
             excludes.push(NO_FILE.to_owned());
         }
         let secrets = secret_names(wanted)?;

@@ -207,7 +207,11 @@ fn event(line: &Line) -> Option<Event> {
             None => transfer("image", text),
         });
     }
-    let (id, status) = (line.id.as_ref()?, line.status.as_ref()?);
+    let status = line.status.as_ref()?;
+    let Some(id) = &line.id else {
+        let is_end = digest_in(status).is_some();
+        return Some(transfer("image", if is_end { "pushed" } else { "pushing" }));
+    };
     let number = |number: Option<i64>| number.and_then(|number| u64::try_from(number).ok());
     let progress = line.progress.as_ref();
     Some(Event::Transfer {
@@ -239,6 +243,20 @@ mod tests {
         let pulled = end(include_str!("../tests/recorded/4.3.1/pull.ndjson"));
         assert_eq!(pulled.id.unwrap().short(), "7425e9f660df");
         assert_eq!((pulled.failure, pulled.digest), (None, None));
+    }
+
+    #[test]
+    fn a_push_says_when_it_begins_and_when_it_is_over() {
+        let recorded = include_str!("../tests/recorded/4.3.1/push.ndjson");
+        let lines = recorded.lines().map(|line| serde_json::from_str::<Line>(line).unwrap());
+        let shown: Vec<String> = lines
+            .filter_map(|line| event(&line))
+            .map(|event| match event {
+                Event::Transfer { item, status, .. } => format!("{item} {status}"),
+                other => format!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(shown, ["image pushing", "image pushed"]);
     }
 
     #[test]
