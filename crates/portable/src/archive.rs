@@ -25,9 +25,11 @@ pub(crate) struct Unpacked {
     pub(crate) link: Option<(u64, u64)>,
 }
 
-/// Reads an archive, and adds the contents of its files to `spool`, which has `length` bytes. Blocks.
+/// Reads an archive, and adds the contents of its files to `spool`, which has `length` bytes. `archive` tells its
+/// files from those of other archives. Blocks.
 pub(crate) fn unpack(
     file: impl Read + Send,
+    archive: u64,
     spool: &mut File,
     length: &mut u64,
 ) -> Result<Vec<Unpacked>> {
@@ -58,7 +60,8 @@ pub(crate) fn unpack(
                 let start = *length;
                 *length += io::copy(&mut reader, spool).map_err(boxwright_image::read_error)?;
                 files.insert(header.path.clone(), number);
-                let (content, link) = ((start, *length - start), Some((u64::MAX, number as u64)));
+                let (content, link) =
+                    ((start, *length - start), Some((u64::MAX - archive, number as u64)));
                 all.push(Unpacked { header, content, link });
             }
             _ => all.push(Unpacked { header, content: (0, 0), link: None }),

@@ -23,6 +23,8 @@ pub(crate) struct Arranger<'t> {
     pub(crate) draft: Draft,
     /// `--chown`
     pub(crate) owner: Option<(u32, u32)>,
+    /// How many archives were unpacked.
+    archives: u64,
     /// The time of what the step makes itself.
     pub(crate) time: i64,
 }
@@ -135,8 +137,10 @@ impl Arranger<'_> {
             None => spool_file(layout)?,
         };
         let mut length = spool.metadata().map_err(boxwright_image::read_error)?.len();
-        let unpacked = archive::unpack(files.open(&file.source)?, &mut spool, &mut length)?;
+        let unpacked =
+            archive::unpack(files.open(&file.source)?, self.archives, &mut spool, &mut length)?;
         self.draft.spool = Some(spool);
+        self.archives += 1;
         self.ensure(base)?;
         for entry in unpacked {
             let Some(name) = entry.header.path.file_name() else { continue };
@@ -246,5 +250,5 @@ fn blocked(path: &Path, cause: &str) -> Error {
 
 /// Returns an arranger of a step on `tree`.
 pub(crate) fn arranger(tree: &Arc<Tree>, owner: Option<(u32, u32)>, time: i64) -> Arranger<'_> {
-    Arranger { tree, draft: Draft::default(), owner, time }
+    Arranger { tree, draft: Draft::default(), owner, archives: 0, time }
 }

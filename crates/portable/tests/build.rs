@@ -286,6 +286,52 @@ async fn a_base_is_pulled_with_its_triggers_and_the_result_is_pushed() {
 }
 
 #[tokio::test]
+async fn archives_are_unpacked_with_their_owners_and_links() {
+    use boxwright_image::tar::{Header, Kind, Writer};
+    let archive = |name: &str| {
+        let mut tar = Writer::new(Vec::new());
+        let file = Header { uid: 5, ..Header::new(name, Kind::File { size: 1 }, 0o600) };
+        tar.file(&file, &mut &name.as_bytes()[..1]).unwrap();
+        let kind = Kind::HardLink { target: name.into() };
+        tar.header(&Header::new(format!("{name}-link"), kind, 0o600)).unwrap();
+        tar.finish().unwrap()
+    };
+    let bench = Bench::new("FROM scratch\nADD *.tar text /all/\nCOPY a.tar /\n")
+        .file("a.tar", 0o644, archive("a"))
+        .file("b.tar", 0o644, archive("b"))
+        .file("text", 0o644, "no archive");
+    let built = bench.build().await.unwrap();
+    assert_eq!(
+        built.listing(),
+        [
+            "a.tar 644 0:0",
+            "all/ 755 0:0",
+            "all/a 600 5:0",
+            "all/a-link 600 5:0",
+            "all/b 600 5:0",
+            "all/b-link 600 5:0",
+            "all/text 644 0:0",
+        ]
+    );
+    assert!(built.tree.same_file("all/a", "all/a-link"));
+    assert!(!built.tree.same_file("all/a", "all/b"));
+    assert_eq!(bench.read(&built, "all/b-link").await, "b");
+}
+
+#[tokio::test]
+async fn a_cancelled_build_keeps_no_image() {
+    let bench = Bench::new("FROM scratch\nCOPY f /\n").file("f", 0o644, "x");
+    let session = Session::new(Host::with_variables::<String, String>("/", []));
+    session.cancel.cancel();
+    let mut request = bench.request();
+    let tag: ImageRef = "localhost/api:1".parse().unwrap();
+    request.tags = vec![tag.clone()];
+    let error = Builder::new(bench.store.clone()).build(&request, &session).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Cancelled);
+    assert_eq!(bench.store.find(&tag).await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn a_damaged_layer_is_made_again() {
     let bench = Bench::new("FROM scratch\nCOPY f /\n").file("f", 0o644, "x");
     let first = bench.build().await.unwrap();
