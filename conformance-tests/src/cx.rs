@@ -32,7 +32,9 @@ struct Inner {
     host: Host,
     /// The case's words in names: the run, the column and the case.
     slug: String,
-    folder: TempDir,
+    path: PathBuf,
+    /// Goes when the case has ended; the names of what it made are needed until all have.
+    folder: Mutex<Option<TempDir>>,
     cancel: CancellationToken,
     counter: AtomicU32,
     made: Mutex<Vec<LocalImage>>,
@@ -65,7 +67,8 @@ impl Cx {
             column: column.clone(),
             host: host.clone(),
             slug: slug(run, &column.name, id),
-            folder,
+            path: folder.path().to_owned(),
+            folder: Mutex::new(Some(folder)),
             cancel: CancellationToken::new(),
             counter: AtomicU32::new(0),
             made: Mutex::default(),
@@ -125,13 +128,13 @@ impl Cx {
     /// Returns the case's own build context.
     #[must_use]
     pub fn context(&self) -> PathBuf {
-        self.0.folder.path().join("context")
+        self.0.path.join("context")
     }
 
     /// Returns a path of the case's own outside the context, where nothing is yet.
     #[must_use]
     pub fn scratch(&self, name: &str) -> PathBuf {
-        self.0.folder.path().join(format!("{}-{name}", self.next()))
+        self.0.path.join(format!("{}-{name}", self.next()))
     }
 
     /// Writes a file into the context, with the folders above it.
@@ -366,6 +369,13 @@ impl Cx {
     }
 
     // ---- The end.
+
+    /// Removes the case's files.
+    pub(crate) fn close(&self) {
+        drop(lock(&self.0.folder).take());
+        // What was read refers to them.
+        lock(&self.0.images).clear();
+    }
 
     /// Returns what was reported in all calls so far.
     #[must_use]

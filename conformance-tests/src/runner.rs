@@ -140,6 +140,7 @@ impl Run {
                 Err(_) => None,
             };
         }
+        cx.close();
         outcome
     }
 
