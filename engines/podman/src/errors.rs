@@ -139,7 +139,12 @@ fn kind_of(text: &str) -> Option<ErrorKind> {
     ]) {
         return Some(ErrorKind::Conflict);
     }
-    if has(&["no command or entrypoint provided", "invalid symlink"]) {
+    if has(&[
+        "no command or entrypoint provided",
+        "invalid symlink",
+        "unable to find user",
+        "does not exist on container",
+    ]) {
         return Some(ErrorKind::InvalidInput);
     }
     if has(&["invalid reference format", "normalizing image", "normalizing name"]) {
