@@ -59,10 +59,15 @@ impl Sent {
         })??;
         let tar = context.tar(TarOptions::default());
         let name = tar.dockerfile_name().to_owned();
-        // A Dockerfile from elsewhere comes with an ignore file that excludes it, which the service reads itself.
-        let is_own = context.dockerfile_is_inside() && name == context.dockerfile_name();
-        let mut excludes = if is_own { context.exclude_patterns().to_vec() } else { Vec::new() };
-        if is_own && excludes.is_empty() {
+        let mut excludes = context.exclude_patterns().to_vec();
+        if name != context.dockerfile_name() || !context.dockerfile_is_inside() {
+            // What comes along with a Dockerfile from elsewhere is no file of the user's.
+            excludes.push(name.clone());
+            if folder.join(".dockerignore").symlink_metadata().is_err() {
+                excludes.push(".dockerignore".to_owned());
+            }
+        }
+        if excludes.is_empty() {
             excludes.push(NO_FILE.to_owned());
         }
         let secrets = secret_names(wanted)?;
