@@ -12,6 +12,10 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::transport::server::Connected;
 use tonic::transport::{Channel, Endpoint};
 
+/// How many bytes may be under way on a connection. With it grows how many small frames may wait unread: `h2`
+/// allows half of it in overhead, at 256 bytes a frame, and closes the connection at one more.
+pub(super) const WINDOW: u32 = 64 << 20;
+
 /// The protocol that both of the daemon's endpoints upgrade to.
 const H2C: &str = "h2c";
 
@@ -25,7 +29,7 @@ pub(super) async fn control(client: &Client) -> Result<Channel> {
         std::future::ready(taken.ok_or_else(|| std::io::Error::other("the connection was closed")))
     });
     // The address is a formality: the connection is there already.
-    let endpoint = Endpoint::from_static("http://buildkit");
+    let endpoint = Endpoint::from_static("http://buildkit").initial_connection_window_size(WINDOW);
     endpoint.connect_with_connector(connector).await.map_err(|error| {
         Error::new(ErrorKind::Protocol, "the daemon does not speak BuildKit's protocol")
             .with_source(error)

@@ -52,12 +52,8 @@ impl FileSync for FilesService {
             .listing(&name, wanted)
             .ok_or_else(|| Status::not_found(format!("no access allowed to dir {name:?}")))?;
         let (sender, receiver) = mpsc::channel(64);
-        let sending = Sending {
-            outgoing: sender,
-            listed: Arc::default(),
-            readers: Arc::new(Semaphore::new(READERS)),
-            noted: self.noted.clone(),
-        };
+        let sending =
+            Sending { outgoing: sender, listed: Arc::default(), noted: self.noted.clone() };
         let lister = sending.clone();
         tokio::task::spawn_blocking(move || lister.list(listing));
         tokio::spawn(sending.answer(request.into_inner()));
@@ -110,7 +106,6 @@ struct Sending {
     outgoing: Outgoing,
     /// What was listed, by the number that the daemon asks for it with.
     listed: Arc<Mutex<Vec<Option<Content>>>>,
-    readers: Arc<Semaphore>,
     noted: Noted,
 }
 
@@ -122,7 +117,8 @@ impl Sending {
                 Ok(Listed { stat, content }) => {
                     // Its number is its place, and the daemon may ask as soon as it has the packet.
                     self.lock().push(content);
-                    let packet = packet(PacketType::PacketStat, |packet| packet.stat = Some(stat));
+                    let packet =
+                        packet_of(PacketType::PacketStat, |packet| packet.stat = Some(stat));
                     if self.outgoing.blocking_send(Ok(packet)).is_err() {
                         return;
                     }
@@ -131,35 +127,49 @@ impl Sending {
             }
         }
         // A reader that left needs no end.
-        let _ = self.outgoing.blocking_send(Ok(packet(PacketType::PacketStat, |_| {})));
+        let _ = self.outgoing.blocking_send(Ok(packet_of(PacketType::PacketStat, |_| {})));
     }
 
     /// Answers what the daemon asks for until it has everything.
     async fn answer(self, mut incoming: Streaming<Packet>) {
-        while let Ok(Some(asked)) = incoming.message().await {
-            match asked.r#type() {
+        let (asked, wanted) = mpsc::unbounded_channel();
+        tokio::spawn(self.clone().send_all(wanted));
+        while let Ok(Some(packet)) = incoming.message().await {
+            match packet.r#type() {
                 PacketType::PacketReq => {
-                    let place = usize::try_from(asked.id).unwrap_or(usize::MAX);
+                    let place = usize::try_from(packet.id).unwrap_or(usize::MAX);
                     let content = self.lock().get_mut(place).and_then(Option::take);
                     let Some(content) = content else {
                         let status = Status::invalid_argument(format!("invalid file id {place}"));
                         let _ = self.outgoing.send(Err(status)).await;
                         return;
                     };
-                    // The semaphore is never closed.
-                    let Ok(permit) = self.readers.clone().acquire_owned().await else { return };
-                    let sending = self.clone();
-                    tokio::task::spawn_blocking(move || {
-                        sending.send(asked.id, content);
-                        drop(permit);
-                    });
+                    // Requests are taken as fast as they come, each file once: small frames that wait unread
+                    // make the HTTP/2 library close the connection.
+                    if asked.send((packet.id, content)).is_err() {
+                        return;
+                    }
                 }
                 PacketType::PacketFin => {
-                    let _ = self.outgoing.send(Ok(packet(PacketType::PacketFin, |_| {}))).await;
+                    let _ = self.outgoing.send(Ok(packet_of(PacketType::PacketFin, |_| {}))).await;
                     return;
                 }
                 PacketType::PacketStat | PacketType::PacketData | PacketType::PacketErr => return,
             }
+        }
+    }
+
+    /// Sends the files that were asked for, a few at a time.
+    async fn send_all(self, mut wanted: mpsc::UnboundedReceiver<(u32, Content)>) {
+        let readers = Arc::new(Semaphore::new(READERS));
+        while let Some((id, content)) = wanted.recv().await {
+            // The semaphore is never closed.
+            let Ok(permit) = readers.clone().acquire_owned().await else { return };
+            let sending = self.clone();
+            tokio::task::spawn_blocking(move || {
+                sending.send(id, content);
+                drop(permit);
+            });
         }
     }
 
@@ -174,7 +184,7 @@ impl Sending {
             match reader.read(&mut data) {
                 Ok(count) => {
                     data.truncate(count);
-                    let packet = packet(PacketType::PacketData, |packet| {
+                    let packet = packet_of(PacketType::PacketData, |packet| {
                         packet.id = id;
                         packet.data = data;
                     });
@@ -188,7 +198,8 @@ impl Sending {
     }
 
     fn fail(&self, error: Error) {
-        let packet = packet(PacketType::PacketErr, |packet| packet.data = error.to_string().into());
+        let packet =
+            packet_of(PacketType::PacketErr, |packet| packet.data = error.to_string().into());
         let _ = self.outgoing.blocking_send(Ok(packet));
         let _ = self.outgoing.blocking_send(Err(self.noted.note(error)));
     }
@@ -203,7 +214,7 @@ fn content_changed(content: &Content, error: std::io::Error) -> Error {
     Error::new(boxwright_core::ErrorKind::InvalidInput, message).with_source(error)
 }
 
-fn packet(kind: PacketType, fill: impl FnOnce(&mut Packet)) -> Packet {
+fn packet_of(kind: PacketType, fill: impl FnOnce(&mut Packet)) -> Packet {
     let mut packet = Packet { r#type: kind.into(), ..Packet::default() };
     fill(&mut packet);
     packet

@@ -67,6 +67,7 @@ pub(super) async fn open(
     let credentials = CredentialsService { session: session.clone(), noted: noted.clone() };
     let files = FilesService { folders: folders.into(), noted: noted.clone() };
     let router = Server::builder()
+        .initial_connection_window_size(channel::WINDOW)
         .add_service(AuthServer::new(credentials))
         .add_service(FileSyncServer::new(files).max_encoding_message_size(MOST_BYTES))
         .add_service(SecretsServer::new(secrets.clone()))
