@@ -30,6 +30,13 @@ pub(super) const CASES: &[Case] = &[
         run: |cx| Box::pin(whole_context(cx)),
     },
     Case {
+        id: "copy/many-files",
+        promise: "a context of thousands of small files arrives whole",
+        needs: BUILD,
+        features: &[],
+        run: |cx| Box::pin(many_files(cx)),
+    },
+    Case {
         id: "copy/relative-destination",
         promise: "a destination without a slash is seen from WORKDIR",
         needs: BUILD,
@@ -117,6 +124,21 @@ async fn whole_context(cx: Cx) -> CaseResult {
     expect_eq!(image.text("/a").await?, "1");
     expect_eq!(image.text("/b/c").await?, "2");
     expect!(image.has("/Dockerfile"), "the Dockerfile is a file of the context too");
+    Ok(())
+}
+
+async fn many_files(cx: Cx) -> CaseResult {
+    // Words of the case's own, so that no daemon has the files from an earlier build.
+    let own = cx.name()?.to_string();
+    for number in 0..3000 {
+        cx.write(&format!("many/{}/{number}", number % 20), 0o644, format!("{own} {number}"))?;
+    }
+    let image = cx.build("FROM scratch\nCOPY many /many/\n").await?;
+    for folder in 0..20 {
+        let path = format!("/many/{folder}");
+        expect_eq!(image.names_in(&path).len(), 150, "the number of files in `{path}`");
+    }
+    expect_eq!(image.text("/many/19/2999").await?, format!("{own} 2999"));
     Ok(())
 }
 
