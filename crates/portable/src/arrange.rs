@@ -7,12 +7,11 @@ use boxwright_core::{Error, ErrorKind, Result};
 use boxwright_dockerfile::plan::{CopyStep, Mode};
 use boxwright_image::layout::Layout;
 use boxwright_image::tar::{Header, Kind};
-use boxwright_image::view::{NodeKind, Tree};
+use boxwright_image::view::{self, NodeKind, Tree};
 
 use crate::archive;
 use crate::draft::{Content, Draft, Entry, spool_file};
 use crate::files::{self, Files};
-use crate::links;
 use crate::mode;
 use crate::select::{Chosen, Picked};
 
@@ -237,7 +236,7 @@ impl Arranger<'_> {
                 _ => None,
             },
         };
-        links::follow(path, link).ok_or_else(|| blocked(path, "its links are a circle"))
+        view::follow(path, link).ok_or_else(|| blocked(path, "its links are a circle"))
     }
 }
 

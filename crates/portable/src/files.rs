@@ -11,10 +11,8 @@ use boxwright_core::{Descriptor, Digest, Error, ErrorKind, Result};
 use boxwright_image::layer;
 use boxwright_image::layout::Layout;
 use boxwright_image::tar::{Header, Kind};
-use boxwright_image::view::{Node, NodeKind, Tree};
+use boxwright_image::view::{self, Node, NodeKind, Tree};
 use sha2::Digest as _;
-
-use crate::links;
 
 /// The files of one place, by their paths relative to its root.
 #[derive(Debug)]
@@ -93,7 +91,7 @@ impl Files {
 
     /// Returns where `path` leads when links are followed inside the root.
     pub(crate) fn follow(&self, path: &Path) -> Option<PathBuf> {
-        links::follow(path, |path| match &self.get(path)?.header.kind {
+        view::follow(path, |path| match &self.get(path)?.header.kind {
             Kind::Symlink { target } => Some(target.clone()),
             _ => None,
         })

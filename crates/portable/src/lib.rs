@@ -22,7 +22,6 @@ mod draft;
 mod files;
 mod glob;
 mod key;
-mod links;
 mod mode;
 mod owner;
 mod publish;

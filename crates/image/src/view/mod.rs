@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 
 use boxwright_core::{Digest, Error, ErrorKind, Manifest, Result};
 
+pub use resolve::follow;
+
 use crate::layout::Layout;
 use crate::pipe::blocking;
 

@@ -23,9 +23,10 @@ impl Tree {
     }
 }
 
-/// Follows every link in `path`, that of its last part too. `link` returns where a path points if it is a link.
-/// `None` is a circle.
-pub(super) fn follow<'t>(path: &Path, link: impl Fn(&Path) -> Option<&'t Path>) -> Option<PathBuf> {
+/// Follows every link in `path` inside the root, that of its last part too; what is not there stays as it is
+/// written. `link` returns where a path points if it is a link. `None` is a circle.
+#[must_use]
+pub fn follow<T: AsRef<Path>>(path: &Path, link: impl Fn(&Path) -> Option<T>) -> Option<PathBuf> {
     let mut queue: VecDeque<OsString> = parts(path).collect();
     let mut reached = PathBuf::new();
     let mut links = 0;
@@ -41,7 +42,7 @@ pub(super) fn follow<'t>(path: &Path, link: impl Fn(&Path) -> Option<&'t Path>) 
                     return None;
                 }
                 reached.pop();
-                for part in parts(target).collect::<Vec<_>>().into_iter().rev() {
+                for part in parts(target.as_ref()).collect::<Vec<_>>().into_iter().rev() {
                     queue.push_front(part);
                 }
             }
@@ -57,4 +58,23 @@ fn parts(path: &Path) -> impl Iterator<Item = OsString> {
         Component::Normal(name) => Some(name.to_owned()),
         Component::CurDir | Component::Prefix(_) => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_link_leads_out_threat_13() {
+        let link = |path: &Path| match path.to_str() {
+            Some("up") => Some(PathBuf::from("../../etc")),
+            Some("out") => Some(PathBuf::from("/../srv")),
+            Some("circle") => Some(PathBuf::from("circle")),
+            _ => None,
+        };
+        let follow = |path: &str| follow(Path::new(path), link);
+        assert_eq!(follow("/up/passwd"), Some("etc/passwd".into()));
+        assert_eq!(follow("out/new/file"), Some("srv/new/file".into()));
+        assert_eq!(follow("circle/a"), None);
+    }
 }
