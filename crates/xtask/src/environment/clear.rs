@@ -13,7 +13,7 @@ use rustix::process::{Signal, WaitOptions, getuid, wait};
 use super::layout::Layout;
 use super::processes::{Process, descendants, members};
 use super::state::State;
-use super::{network, user};
+use super::{lxd, network, user};
 use crate::problem::{Explain, Problem, Result};
 use crate::program::Program;
 
@@ -88,10 +88,16 @@ pub(crate) fn reap_orphans(state: &State) {
 fn remove_cgroups(layout: &Layout) {
     let root = Path::new("/sys/fs/cgroup");
     let containers = podman_containers(layout);
+    let instances = lxd::instances(layout);
     let mut hierarchies = vec![root.to_owned()];
     hierarchies.extend(folders(root));
     for hierarchy in hierarchies {
         remove_group(&hierarchy.join(layout.cgroup()));
+        for name in &instances {
+            for part in ["payload", "monitor"] {
+                remove_group(&hierarchy.join(format!("lxc.{part}.{name}")));
+            }
+        }
         let parent = hierarchy.join("libpod_parent");
         for group in folders(&parent) {
             let name = group.file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -21,8 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// What shows that a daemon is ready.
 #[derive(Debug)]
 pub(crate) enum Ready {
-    /// `/_ping` on this socket answers 200.
-    Ping(PathBuf),
+    /// This path answers 200 on this socket.
+    Socket(PathBuf, &'static str),
     /// This path of this address answers with any of these.
     Answer(String, &'static str, &'static [u16]),
     /// This address accepts connections.
@@ -32,7 +32,7 @@ pub(crate) enum Ready {
 impl Ready {
     fn holds(&self) -> bool {
         match self {
-            Self::Ping(socket) => http::over_unix(socket, &Request::get("/_ping"))
+            Self::Socket(socket, path) => http::over_unix(socket, &Request::get(path))
                 .is_ok_and(|answer| answer.status == 200),
             Self::Answer(address, path, statuses) => http::over_tcp(address, &Request::get(path))
                 .is_ok_and(|answer| statuses.contains(&answer.status)),

@@ -58,7 +58,7 @@ pub(crate) fn start(
         .args(&setup.arguments)
         .variable("HOME", &folder);
     state.variables.insert("DOCKER_HOST".to_owned(), format!("unix://{}", socket.display()));
-    Daemon::start(name, program, Ready::Ping(socket), layout, state)
+    Daemon::start(name, program, Ready::Socket(socket, "/_ping"), layout, state)
 }
 
 /// Makes the certificate of `authority` the one that the registry of `folder` is verified with.

@@ -6,6 +6,7 @@ mod clear;
 mod daemon;
 mod docker;
 mod layout;
+mod lxd;
 mod network;
 mod podman;
 mod processes;
@@ -53,6 +54,10 @@ const OTHER_ENGINES: &[&str] = &[
     "DOCKER_HOST",
     "DOCKER_TLS",
     "DOCKER_TLS_VERIFY",
+    "INCUS_DIR",
+    "INCUS_SOCKET",
+    "LXD_DIR",
+    "LXD_SOCKET",
 ];
 
 /// What to do with an environment.

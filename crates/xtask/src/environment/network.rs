@@ -63,13 +63,17 @@ pub(crate) fn clear(state: &State) {
             let _ = Program::new("ip").args(["link", "delete", bridge]).output();
         }
     }
+    clear_lxd(state);
     if state.subnets.is_empty() || find("iptables").is_none() {
         return;
     }
     for table in ["filter", "nat"] {
         let own: Vec<String> = rules(table)
             .into_iter()
-            .filter(|rule| state.subnets.iter().any(|subnet| names_subnet(rule, subnet)))
+            .filter(|rule| {
+                state.subnets.iter().any(|subnet| names_subnet(rule, subnet))
+                    || state.bridges.iter().any(|bridge| names_bridge(rule, bridge))
+            })
             .collect();
         for rule in &own {
             delete_rule(table, rule);
@@ -81,6 +85,28 @@ pub(crate) fn clear(state: &State) {
             remove_common_chains(table);
         }
     }
+}
+
+/// Removes the chains that LXD has for its networks, which are called after their bridges, and its table if
+/// nothing is left in it.
+fn clear_lxd(state: &State) {
+    let list = ["list", "table", "inet", "lxd"];
+    let Ok(table) = Program::new("nft").args(list).text() else { return };
+    for chain in lxd_chains(&table) {
+        if state.bridges.iter().any(|bridge| chain.split_once('.').is_some_and(|it| it.1 == bridge))
+        {
+            let _ = Program::new("nft").args(["delete", "chain", "inet", "lxd", chain]).output();
+        }
+    }
+    let table = Program::new("nft").args(list).text().unwrap_or_default();
+    if lxd_chains(&table).is_empty() {
+        let _ = Program::new("nft").args(["delete", "table", "inet", "lxd"]).output();
+    }
+}
+
+fn lxd_chains(table: &str) -> Vec<&str> {
+    let names = table.lines().filter_map(|line| line.trim().strip_prefix("chain "));
+    names.filter_map(|rest| rest.strip_suffix(" {")).collect()
 }
 
 /// Removes the chains that netavark has for all networks, unless it still has one for a network of someone else.
@@ -123,6 +149,11 @@ fn names_subnet(rule: &str, subnet: &str) -> bool {
     rule.split_whitespace().any(|word| word.starts_with(prefix))
 }
 
+/// Returns whether a rule is about packets that come in or go out by `bridge`.
+fn names_bridge(rule: &str, bridge: &str) -> bool {
+    rule.split_whitespace().any(|word| word == bridge)
+}
+
 fn rules(table: &str) -> Vec<String> {
     let listed = Program::new("iptables").args(["--wait", "-t", table, "-S"]).text();
     listed.unwrap_or_default().lines().map(str::to_owned).collect()
@@ -137,7 +168,7 @@ fn delete_rule(table: &str, rule: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::{names_subnet, network_chain, parse_routes};
+    use super::{lxd_chains, names_bridge, names_subnet, network_chain, parse_routes};
 
     #[test]
     fn routes_are_read_in_network_order_without_the_default() {
@@ -152,6 +183,14 @@ mod tests {
         assert!(names_subnet("-A FORWARD -s 10.201.7.0/24 -j ACCEPT", "10.201.7.0/24"));
         assert!(names_subnet("-A FORWARD -d 10.201.7.9/32 -j ACCEPT", "10.201.7.0/24"));
         assert!(!names_subnet("-A FORWARD -s 10.201.70.0/24 -j ACCEPT", "10.201.7.0/24"));
+    }
+
+    #[test]
+    fn chains_of_lxd_are_listed_and_rules_know_their_bridge() {
+        let table = "table inet lxd {\n\tchain pstrt.bw1l {\n\t\ttype nat hook postrouting\n\t}\n\n\tchain in.bw1l {\n\t}\n}";
+        assert_eq!(lxd_chains(table), ["pstrt.bw1l", "in.bw1l"]);
+        assert!(names_bridge("-A FORWARD -o bw1l -j ACCEPT", "bw1l"));
+        assert!(!names_bridge("-A FORWARD -o bw1lx -j ACCEPT", "bw1l"));
     }
 
     #[test]

@@ -64,7 +64,7 @@ fn start_root(
         .args(["system", "service", "--time=0"])
         .arg(format!("unix://{}", socket.display()));
     state.variables.insert("CONTAINER_HOST".to_owned(), format!("unix://{}", socket.display()));
-    Daemon::start(name, program, Ready::Ping(socket), layout, state)
+    Daemon::start(name, program, Ready::Socket(socket, "/_ping"), layout, state)
 }
 
 fn start_rootless(
@@ -118,7 +118,7 @@ fn start_rootless(
         .arg(format!("unix://{}", socket.display()));
     let address = format!("unix://{}", socket.display());
     state.variables.insert("BOXWRIGHT_TEST_PODMAN_ROOTLESS".to_owned(), address);
-    Daemon::start(name, program, Ready::Ping(socket), layout, state)
+    Daemon::start(name, program, Ready::Socket(socket, "/_ping"), layout, state)
 }
 
 fn settings(program: crate::program::Program, folder: &Path) -> crate::program::Program {

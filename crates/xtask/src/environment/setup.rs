@@ -22,6 +22,7 @@ pub(crate) struct Setup {
     pub(crate) packages: Vec<String>,
     pub(crate) docker: Option<Docker>,
     pub(crate) podman: Option<Podman>,
+    pub(crate) lxd: Option<Lxd>,
     pub(crate) registry: Option<Registry>,
 }
 
@@ -43,6 +44,14 @@ pub(crate) struct Podman {
     pub(crate) user: User,
     pub(crate) runtime: String,
     pub(crate) storage_driver: String,
+}
+
+/// How an `lxd` comes up.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Lxd {
+    /// What its pool is kept on, such as `dir`.
+    pub(crate) pool: String,
 }
 
 /// Whose service it is.
@@ -74,6 +83,7 @@ impl Setup {
     /// Returns whether only root can bring it up.
     pub(crate) fn needs_root(&self) -> bool {
         self.docker.is_some()
+            || self.lxd.is_some()
             || self.podman.as_ref().is_some_and(|podman| podman.user == User::Root)
     }
 
@@ -81,11 +91,15 @@ impl Setup {
         let message = || format!("cannot read the setup `{}`", path.display());
         let text = fs::read_to_string(path).explain(message)?;
         let mut setup: Self = toml::from_str(&text).explain(message)?;
-        let tables = [setup.docker.is_some(), setup.podman.is_some(), setup.registry.is_some()];
+        let tables = [
+            setup.docker.is_some(),
+            setup.podman.is_some(),
+            setup.lxd.is_some(),
+            setup.registry.is_some(),
+        ];
         if tables.iter().filter(|there| **there).count() != 1 {
-            return Err(
-                Problem::new(message()).cause("it needs one table of docker, podman, registry")
-            );
+            return Err(Problem::new(message())
+                .cause("it needs one table of docker, podman, lxd, registry"));
         }
         let part = |path: Option<&Path>| {
             path.and_then(Path::file_stem).unwrap_or_default().to_string_lossy().into_owned()
@@ -155,6 +169,7 @@ mod tests {
         let setups = read_all(&workspace::environments()).unwrap();
         let expected = [
             "docker/debian-12",
+            "lxd/debian-12",
             "podman/root",
             "podman/rootless",
             "registry/auth",

@@ -6,7 +6,7 @@ use super::layout::Layout;
 use super::registry::{self, PASSWORD, Registries, USER};
 use super::setup::Setup;
 use super::state::State;
-use super::{base_image, docker, podman};
+use super::{base_image, docker, lxd, podman};
 use crate::problem::{Problem, Result};
 
 /// Starts what `setups` describe, waits until all of it answers, and notes in `state` what tests read.
@@ -32,10 +32,16 @@ pub(crate) fn start(
         if let Some(podman) = &setup.podman {
             daemons.push(podman::start(&setup.name, podman, &registries, layout, state)?);
         }
+        if setup.lxd.is_some() {
+            daemons.push(lxd::start(&setup.name, layout, state)?);
+        }
     }
     for daemon in daemons {
         let (name, time) = daemon.wait()?;
         progress(&format!("{name} is ready after {} ms", time.as_millis())).map_err(gone)?;
+    }
+    for lxd in setups.iter().filter_map(|setup| setup.lxd.as_ref()) {
+        lxd::configure(lxd, layout, state)?;
     }
     note_registries(&registries, layout, state);
     if let Some(open) = registries.addresses.get("open") {
