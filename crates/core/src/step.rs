@@ -53,7 +53,10 @@ pub struct Step {
     pub arguments: Vec<String>,
     /// The whole environment; nothing is inherited.
     pub environment: BTreeMap<String, String>,
-    /// The user, as `USER` has it. Names are looked up in the root file system.
+    /// Variables that hold secrets of the session: the name of each, and the secret's id. They are set beside
+    /// `environment`, and their values are nowhere but in the process.
+    pub secret_environment: BTreeMap<String, String>,
+    /// The user, as `USER` has it; empty means root. Names are looked up in the root file system.
     pub user: String,
     /// The working directory, made if it is missing.
     pub working_directory: String,
@@ -69,6 +72,27 @@ pub struct Step {
     pub source_date_epoch: Option<i64>,
 }
 
+impl Step {
+    /// Returns a step that runs `arguments` as root in `/`, with nothing below it, set or mounted.
+    #[must_use]
+    pub fn new(id: StepId, arguments: Vec<String>) -> Self {
+        Self {
+            id,
+            rootfs: LayerChain::new(),
+            arguments,
+            environment: BTreeMap::new(),
+            secret_environment: BTreeMap::new(),
+            user: String::new(),
+            working_directory: "/".to_owned(),
+            mounts: Vec::new(),
+            network: NetworkMode::default(),
+            extra_hosts: Vec::new(),
+            shm_size: None,
+            source_date_epoch: None,
+        }
+    }
+}
+
 /// Something mounted while a step runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StepMount {
@@ -81,7 +105,8 @@ pub struct StepMount {
 /// What a [`StepMount`] shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MountSource {
-    /// A path in another chain of layers. Writes to it are thrown away.
+    /// A path in another chain of layers: a folder, or one file. Writes to it are thrown away. An empty chain is
+    /// an empty folder.
     Chain {
         /// The layers.
         rootfs: LayerChain,
