@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::console::{say, show};
+use crate::environment::start::Images;
 use crate::environment::{Environment, quoted};
 use crate::problem::{Problem, Result};
 use crate::program::Program;
@@ -36,7 +37,7 @@ const REGISTRY: &str = "registry/open";
 /// Shows the main job in an environment of `setups`, and ends that.
 fn with(boxwright: &Path, setups: &[&str]) -> Result<()> {
     let setups: Vec<String> = setups.iter().copied().map(str::to_owned).collect();
-    let environment = Environment::up(&setups)?;
+    let environment = Environment::up(&setups, Images::Small)?;
     let shown = show_main_job(boxwright, &environment);
     forget(boxwright, &environment);
     environment.down()?;

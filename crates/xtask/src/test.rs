@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::console::{print, say};
 use crate::environment::Environment;
+use crate::environment::start::Images;
 use crate::problem::{Explain, Problem, Result};
 use crate::program::Program;
 use crate::workspace;
@@ -47,7 +48,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         None
     } else {
         let start = Instant::now();
-        let environment = Environment::up(&[])?;
+        let images = if options.full { Images::All } else { Images::Small };
+        let environment = Environment::up(&[], images)?;
         phases.push(Phase { name: "set-up", time: start.elapsed(), succeeded: true, count: None });
         Some(environment)
     };

@@ -12,6 +12,7 @@ use clap::{Args, Subcommand};
 
 use crate::console::{print, say};
 use crate::environment::Environment;
+use crate::environment::start::Images;
 use crate::problem::{Explain, Problem, Result};
 use crate::program::{Program, find};
 use crate::workspace;
@@ -77,7 +78,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
     };
     let mut setups: Vec<String> = builders.iter().map(setup).collect();
     setups.push("registry/open".to_owned());
-    let environment = Environment::up(&setups)?;
+    let environment = Environment::up(&setups, Images::Small)?;
     let measured = measure_all(options, &builders, &boxwright, &environment);
     environment.down()?;
     print(table(&builders, &measured?));

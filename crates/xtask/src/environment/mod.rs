@@ -5,6 +5,7 @@ pub(crate) mod certificates;
 mod clear;
 mod daemon;
 mod docker;
+mod image;
 mod layout;
 mod lxd;
 mod network;
@@ -12,7 +13,8 @@ mod podman;
 mod processes;
 pub(crate) mod registry;
 mod setup;
-mod start;
+mod stand_in;
+pub(crate) mod start;
 mod state;
 pub(crate) mod supervisor;
 mod user;
@@ -32,6 +34,7 @@ use crate::program::Program;
 use crate::workspace;
 use layout::Layout;
 use setup::{Setup, choose, read_all};
+use start::Images;
 use state::State;
 use supervisor::{Lifetime, Supervisor};
 
@@ -67,6 +70,9 @@ pub(crate) enum Command {
     Up {
         #[command(flatten)]
         place: Place,
+        /// Make the image of Debian for the corpora, too: some 30 seconds, once
+        #[arg(long)]
+        full: bool,
         /// Engines or setups, such as `docker` or `podman/rootless`; all that this user can have, if none is named
         setups: Vec<String>,
     },
@@ -101,15 +107,16 @@ impl Place {
 /// Runs `cargo xtask environment`.
 pub(crate) fn run(command: &Command) -> Result<()> {
     match command {
-        Command::Up { place, setups } => {
+        Command::Up { place, full, setups } => {
+            let images = if *full { Images::All } else { Images::Small };
             let layout = place.layout()?;
             if let Some(state) = State::read(&layout)?.filter(is_up) {
-                return print_running(setups, &state);
+                return print_running(setups, images, &state);
             }
-            let setups = prepare(setups)?;
+            let setups = prepare(setups, images)?;
             sweep(&layout)?;
             layout.create()?;
-            Supervisor::start(&layout, &setups, Lifetime::UntilDown)?;
+            Supervisor::start(&layout, &setups, images, Lifetime::UntilDown)?;
             say(format!("end it with `cargo xtask environment down{}`", dir_flag(place)));
             print_state(&layout)
         }
@@ -134,14 +141,14 @@ pub(crate) struct Environment {
 
 impl Environment {
     /// Brings up what `setups` name, in a folder that no other run has.
-    pub(crate) fn up(setups: &[String]) -> Result<Self> {
-        let setups = prepare(setups)?;
+    pub(crate) fn up(setups: &[String], images: Images) -> Result<Self> {
+        let setups = prepare(setups, images)?;
         sweep_abandoned();
         let name = format!("{RUNS}{}", rustix::process::getpid().as_raw_nonzero());
         let layout = Layout::new(Path::new(&name))?;
         sweep(&layout)?;
         layout.create()?;
-        let supervisor = Supervisor::start(&layout, &setups, Lifetime::OfThisProcess)?;
+        let supervisor = Supervisor::start(&layout, &setups, images, Lifetime::OfThisProcess)?;
         let state = State::read(&layout)?.unwrap_or_default();
         Ok(Self { supervisor, variables: state.variables })
     }
@@ -183,7 +190,7 @@ fn sweep_abandoned() {
 }
 
 /// Installs what the setups need, and returns their names.
-fn prepare(wanted: &[String]) -> Result<Vec<String>> {
+fn prepare(wanted: &[String], images: Images) -> Result<Vec<String>> {
     let mut setups = choose(read_all(&workspace::environments())?, wanted)?;
     if !getuid().is_root() {
         let (of_root, others): (Vec<Setup>, Vec<Setup>) =
@@ -211,6 +218,11 @@ fn prepare(wanted: &[String]) -> Result<Vec<String>> {
         needs.push(Need { programs: &apparmor.0, packages: &apparmor.1 });
     }
     packages::ensure(&needs)?;
+    if images == Images::All {
+        stand_in::debian::prepare()?;
+        // Not in the supervisor: it is no part of the environment's life.
+        stand_in::debian::layer()?;
+    }
     Ok(setups.into_iter().map(|setup| setup.name).collect())
 }
 
@@ -223,13 +235,18 @@ fn is_up(state: &State) -> bool {
 }
 
 /// Prints the variables of an environment that is up already, if it has all that is wanted.
-fn print_running(wanted: &[String], state: &State) -> Result<()> {
+fn print_running(wanted: &[String], images: Images, state: &State) -> Result<()> {
     let wanted = choose(read_all(&workspace::environments())?, wanted)?;
     let missing = wanted.iter().find(|setup| !state.setups.contains(&setup.name));
     // What root alone can have was left out before, too.
     if let Some(setup) = missing.filter(|setup| getuid().is_root() || !setup.needs_root()) {
         return Err(Problem::new(format!("an environment without {} is up", setup.name))
             .help("end it first with `cargo xtask environment down`, or choose another folder with `--dir`"));
+    }
+    let map = state.variables.get(start::MAP).map(String::as_str).unwrap_or_default();
+    if images == Images::All && !map.contains("/debian=") {
+        return Err(Problem::new("an environment without the image of Debian is up")
+            .help("end it first with `cargo xtask environment down`"));
     }
     print_variables(state)
 }

@@ -6,14 +6,27 @@ use super::layout::Layout;
 use super::registry::{self, PASSWORD, Registries, USER};
 use super::setup::Setup;
 use super::state::State;
-use super::{base_image, docker, lxd, podman};
+use super::{base_image, docker, lxd, podman, stand_in};
 use crate::problem::{Problem, Result};
+
+/// The variable with the names that stand-in images have.
+pub(crate) const MAP: &str = "BOXWRIGHT_TEST_REGISTRY_MAP";
+
+/// Which stand-in images there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Images {
+    /// Those that take no time.
+    Small,
+    /// The one of Debian, too.
+    All,
+}
 
 /// Starts what `setups` describe, waits until all of it answers, and notes in `state` what tests read.
 ///
 /// `progress` is told what is ready; once it fails, nobody wants the environment any more.
 pub(crate) fn start(
     setups: &[Setup],
+    images: Images,
     layout: &Layout,
     state: &mut State,
     progress: &mut dyn FnMut(&str) -> std::io::Result<()>,
@@ -48,6 +61,13 @@ pub(crate) fn start(
         let image = base_image::push(open)?;
         progress(&format!("{image} is pushed")).map_err(gone)?;
         state.variables.insert("BOXWRIGHT_TEST_BASE".to_owned(), image);
+        let debian = match images {
+            Images::All => Some(stand_in::debian::layer()?),
+            Images::Small => None,
+        };
+        let map = stand_in::push(open, debian.as_ref())?;
+        progress("images that stand in for those of the internet are pushed").map_err(gone)?;
+        state.variables.insert(MAP.to_owned(), map);
     }
     progress(&format!("all is ready after {} ms", begin.elapsed().as_millis())).map_err(gone)?;
     state.write(layout)

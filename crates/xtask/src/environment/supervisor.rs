@@ -17,7 +17,7 @@ use super::clear::{clear, reap_orphans};
 use super::layout::Layout;
 use super::processes::Process;
 use super::setup::{choose, read_all};
-use super::start::start;
+use super::start::{Images, start};
 use super::state::State;
 use crate::console::say;
 use crate::problem::{Explain, Problem, Result};
@@ -37,6 +37,9 @@ pub(crate) struct Options {
     /// End when standard input ends, so together with whoever holds the other side
     #[arg(long)]
     until_input_ends: bool,
+    /// Have the image of Debian, too
+    #[arg(long)]
+    full: bool,
     /// Setups to bring up
     setups: Vec<String>,
 }
@@ -59,13 +62,21 @@ pub(crate) struct Supervisor {
 
 impl Supervisor {
     /// Starts a supervisor for the environment in the folder of `layout` and waits until that is ready.
-    pub(crate) fn start(layout: &Layout, setups: &[String], lifetime: Lifetime) -> Result<Self> {
+    pub(crate) fn start(
+        layout: &Layout,
+        setups: &[String],
+        images: Images,
+        lifetime: Lifetime,
+    ) -> Result<Self> {
         let log = layout.log("supervisor");
         let errors = File::create(&log).explain(|| format!("cannot write `{}`", log.display()))?;
         let mut program =
             Program::new(this_program()?).args(["supervise", "--dir"]).arg(layout.folder());
         if lifetime == Lifetime::OfThisProcess {
             program = program.arg("--until-input-ends");
+        }
+        if images == Images::All {
+            program = program.arg("--full");
         }
         let mut child = program.arg("--").args(setups).start_with_pipes(errors)?;
         let input = child.stdin.take();
@@ -124,7 +135,8 @@ pub(crate) fn supervise(options: &Options) -> Result<()> {
     let mut output = std::io::stdout();
     let mut tell = |line: &str| writeln!(output, "{line}").and_then(|()| output.flush());
     let setups = choose(read_all(&workspace::environments())?, &options.setups)?;
-    let started = start(&setups, &layout, &mut state, &mut tell);
+    let images = if options.full { Images::All } else { Images::Small };
+    let started = start(&setups, images, &layout, &mut state, &mut tell);
     if let Err(problem) = started {
         let text = problem.to_string().replace('\n', "\u{1e}");
         let cleared = clear(&layout, &state);
