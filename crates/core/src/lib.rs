@@ -52,8 +52,8 @@ pub use registry_settings::{RegistrySetting, RegistrySettings};
 pub use request::{
     ArchiveFormat, BuildOutput, BuildRequest, CacheUse, ContextSource, DockerfileSource,
     ExportRequest, ExtraHost, HostAddress, ImageDetails, ImageSummary, ImportOutput, ImportRequest,
-    NetworkMode, PullOutput, PullPolicy, PullRequest, PushOutput, PushRequest, RemoveOutput,
-    RemoveRequest, RunOutput, RunRequest,
+    NetworkMode, NextUse, PullOutput, PullPolicy, PullRequest, PushOutput, PushRequest,
+    RemoveOutput, RemoveRequest, RunOutput, RunRequest,
 };
 pub use secret::Secret;
 pub use session::{Anonymous, ByteStream, Credential, Credentials, Session};

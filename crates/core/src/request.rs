@@ -47,6 +47,9 @@ pub struct BuildRequest {
     pub secrets: Vec<String>,
     /// Ids of the session's ssh agents that steps may mount.
     pub ssh: Vec<String>,
+    /// What the caller does with the image next.
+    #[serde(default)]
+    pub next: NextUse,
 }
 
 impl BuildRequest {
@@ -69,8 +72,21 @@ impl BuildRequest {
             cache_from: Vec::new(),
             secrets: Vec::new(),
             ssh: Vec::new(),
+            next: NextUse::default(),
         }
     }
+}
+
+/// What the caller does with an image next. It changes nothing about the image: an engine may use it to begin
+/// early with what takes time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NextUse {
+    /// Nothing that an engine could prepare.
+    #[default]
+    Nothing,
+    /// A push.
+    Push,
 }
 
 /// Where the files of a build come from.

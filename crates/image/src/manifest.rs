@@ -32,6 +32,19 @@ pub mod media_type {
     pub const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
     /// A Docker layer, compressed with gzip.
     pub const DOCKER_LAYER_GZIP: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
+
+    /// Returns what a layer is called in a manifest of Docker's, or else of the OCI's. Docker has no name of its
+    /// own for zstd.
+    #[must_use]
+    pub fn of_layer(media_type: &str, is_docker: bool) -> &str {
+        match (media_type, is_docker) {
+            (OCI_LAYER, true) => DOCKER_LAYER,
+            (OCI_LAYER_GZIP, true) => DOCKER_LAYER_GZIP,
+            (DOCKER_LAYER, false) => OCI_LAYER,
+            (DOCKER_LAYER_GZIP, false) => OCI_LAYER_GZIP,
+            (other, _) => other,
+        }
+    }
 }
 
 /// A manifest or an index.

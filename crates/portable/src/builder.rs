@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use boxwright_context::Context;
 use boxwright_core::{
-    BuildOutput, BuildRequest, ContextSource, Error, ErrorKind, Event, Platform, Result, Session,
-    StepId, StepResult,
+    BuildOutput, BuildRequest, ContextSource, Error, ErrorKind, Event, NextUse, Platform, Result,
+    Session, StepId, StepResult,
 };
 use boxwright_dockerfile::diagnostic::{Diagnostic, Severity, to_error};
 use boxwright_dockerfile::plan::{Action, Base, Options, Plan, Source, StageId};
+use boxwright_image::pack::PackFormat;
 
 use crate::files::Files;
 use crate::stage::{Outcome, Stage, Surroundings};
@@ -44,6 +45,7 @@ impl Builder {
             cache: request.cache,
             epoch: time::source_date_epoch(request, &session.host)?,
             cancel: session.cancel.clone(),
+            pack: (request.next == NextUse::Push).then(PackFormat::default),
         };
         // An empty context is a folder too, gone when the build ends.
         let empty = match &request.context {
@@ -86,8 +88,10 @@ impl Builder {
         for tag in &request.tags {
             self.store.tag(tag, &manifest.descriptor.digest)?;
         }
-        let mut output = BuildOutput::new(manifest.config.digest, request.tags.clone(), BUILDER);
-        output.digest = Some(manifest.descriptor.digest);
+        let id = manifest.config.digest.clone();
+        let mut output = BuildOutput::new(id, request.tags.clone(), BUILDER);
+        // Its layers may never have been compressed: then nobody knows yet.
+        output.digest = self.store.packed_digest(&manifest, PackFormat::default()).await?;
         Ok(output)
     }
 }

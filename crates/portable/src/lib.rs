@@ -6,9 +6,9 @@
 //! (`docs/reference/layer-format.md`); so the same files give the same digests everywhere.
 //!
 //! ```text
-//! plan ── stage ── select ── arrange ── draft ── layer
-//!                  what is   where it   its      hashed and compressed
-//!                  copied    goes       entries  in one pass
+//! plan ── stage ── select ── arrange ── draft ── layer ── pack
+//!                  what is   where it   its      hashed   compressed
+//!                  copied    goes       entries  once     when needed
 //! ```
 //!
 //! This crate knows no engine. It runs no command: `RUN` is refused as unsupported. Start reading at [`Builder::build`].
@@ -25,6 +25,7 @@ mod key;
 mod mode;
 mod owner;
 mod publish;
+mod push;
 mod select;
 mod stage;
 mod store;

@@ -1,4 +1,4 @@
-//! Writes the config and the manifest of what was built.
+//! Writes the config and the manifest of what was built. Its own layers are plain; those of the base are as they came.
 
 use boxwright_core::{Descriptor, Error, ErrorKind, Manifest, Result};
 use boxwright_image::manifest::{ImageManifest, media_type as types};
@@ -19,7 +19,7 @@ pub(crate) async fn publish(store: &Store, stage: Stage) -> Result<Manifest> {
     };
     let config = store.layout().put(&json(&config)?, config_type).await?;
     let typed = |(layer, diff_id): (Descriptor, _)| {
-        let media_type = layer_type(&layer.media_type, is_docker).to_owned();
+        let media_type = types::of_layer(&layer.media_type, is_docker).to_owned();
         (Descriptor { media_type, ..layer }, diff_id)
     };
     let layers: Vec<_> = layers.into_iter().map(typed).collect();
@@ -31,18 +31,8 @@ pub(crate) async fn publish(store: &Store, stage: Stage) -> Result<Manifest> {
         annotations: std::collections::BTreeMap::new(),
     };
     let descriptor = store.layout().put(&json(&document)?, manifest_type).await?;
+    store.note_built(&config.digest, &descriptor.digest)?;
     Ok(Manifest { descriptor, config, layers })
-}
-
-/// Returns what the layer is called in a manifest of the other kind. Docker has no name of its own for zstd.
-fn layer_type(media_type: &str, is_docker: bool) -> &str {
-    match (media_type, is_docker) {
-        (types::OCI_LAYER, true) => types::DOCKER_LAYER,
-        (types::OCI_LAYER_GZIP, true) => types::DOCKER_LAYER_GZIP,
-        (types::DOCKER_LAYER, false) => types::OCI_LAYER,
-        (types::DOCKER_LAYER_GZIP, false) => types::OCI_LAYER_GZIP,
-        (other, _) => other,
-    }
 }
 
 fn json(value: &impl Serialize) -> Result<Vec<u8>> {

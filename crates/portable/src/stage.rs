@@ -7,6 +7,7 @@ use boxwright_core::{
 };
 use boxwright_dockerfile::plan::{Action, CopyStep, Evaluated, Step};
 use boxwright_image::config::ImageConfig;
+use boxwright_image::pack::PackFormat;
 use boxwright_image::view::Tree;
 
 use crate::arrange::arranger;
@@ -26,6 +27,8 @@ pub(crate) struct Surroundings {
     pub(crate) cache: CacheUse,
     pub(crate) epoch: Option<i64>,
     pub(crate) cancel: CancellationToken,
+    /// How layers are compressed while later steps run. `None`: they are not, as nothing needs it yet.
+    pub(crate) pack: Option<PackFormat>,
 }
 
 /// How a step came about.
@@ -119,6 +122,9 @@ impl Stage {
             config::add_history(&mut self.config, text, record.created, record.layer.is_some());
         }
         self.config.created = Some(time::rfc3339(record.created));
+        if let (Some(format), Some(layer)) = (around.pack, &record.layer) {
+            around.store.packer().begin(layer, format);
+        }
         self.layers.extend(record.layer);
         self.key = key;
         Ok(outcome)

@@ -8,15 +8,21 @@ use boxwright_core::{
 };
 use boxwright_image::layout::Layout;
 use boxwright_image::manifest::digest_of;
+use boxwright_image::pack::{PackFormat, Packer};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// An OCI layout with two indexes beside it: names of images, and results of steps. Cheap to clone.
+/// An OCI layout with indexes beside it: names of images, images that were built here, and results of steps.
+/// Cheap to clone.
+///
+/// Layers of built images are kept as plain tars, and those of pulled images as they came. What is pushed or
+/// exported is the packed image: see [`Store::packed`].
 ///
 /// Every file is written beside and renamed, so that concurrent builds and a kill leave it whole.
 #[derive(Clone, Debug)]
 pub struct Store {
     layout: Layout,
+    packer: Packer,
 }
 
 /// What a step came to.
@@ -34,8 +40,15 @@ struct Named {
     manifest: Digest,
 }
 
+/// An image that was built here.
+#[derive(Debug, Serialize, Deserialize)]
+struct Built {
+    manifest: Digest,
+}
+
 const STEPS: &str = "steps";
 const NAMES: &str = "names";
+const BUILT: &str = "built";
 
 impl Store {
     /// Opens the store in `folder`, and makes it if there is none.
@@ -45,17 +58,75 @@ impl Store {
     /// [`ErrorKind::Unavailable`] when the folder cannot be made or written.
     pub fn open(folder: impl Into<PathBuf>) -> Result<Self> {
         let layout = Layout::open(folder)?;
-        for index in [STEPS, NAMES] {
+        for index in [STEPS, NAMES, BUILT] {
             let folder = layout.folder().join(index);
             std::fs::create_dir_all(&folder).map_err(|error| cannot_write(&folder, error))?;
         }
-        Ok(Self { layout })
+        let packer = Packer::new(layout.clone());
+        Ok(Self { layout, packer })
     }
 
     /// Returns the blobs.
     #[must_use]
     pub fn layout(&self) -> &Layout {
         &self.layout
+    }
+
+    /// Returns what compresses layers of this store.
+    #[must_use]
+    pub fn packer(&self) -> &Packer {
+        &self.packer
+    }
+
+    /// Returns the image as it is pushed and exported: one that was built here with its layers compressed,
+    /// any other as it came. The image's id stays the same.
+    ///
+    /// # Errors
+    ///
+    /// As [`Packer::layer`].
+    pub async fn packed(&self, manifest: &Manifest, format: PackFormat) -> Result<Manifest> {
+        if self.is_built(manifest) {
+            return self.packer.manifest(manifest, format).await;
+        }
+        Ok(manifest.clone())
+    }
+
+    /// Returns the digest that a registry gives the image, if that is known without compressing a layer.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unavailable`] when the store cannot be read.
+    pub async fn packed_digest(
+        &self,
+        manifest: &Manifest,
+        format: PackFormat,
+    ) -> Result<Option<Digest>> {
+        if self.is_built(manifest) {
+            return Ok(self.packer.known(manifest, format).await?.map(|packed| packed.digest));
+        }
+        Ok(Some(manifest.descriptor.digest.clone()))
+    }
+
+    /// Returns the image with this id that was built here, if there is one and all of it is there.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unavailable`] when the store cannot be read.
+    pub async fn built(&self, id: &Digest) -> Result<Option<Manifest>> {
+        match self.read::<Built>(BUILT, id.hex()) {
+            Some(built) => self.whole(&built.manifest).await,
+            None => Ok(None),
+        }
+    }
+
+    fn is_built(&self, manifest: &Manifest) -> bool {
+        let built: Option<Built> = self.read(BUILT, manifest.config.digest.hex());
+        built.is_some_and(|built| built.manifest == manifest.descriptor.digest)
+    }
+
+    /// Notes that the image `id` was built here.
+    pub(crate) fn note_built(&self, id: &Digest, manifest: &Digest) -> Result<()> {
+        self.write(BUILT, id.hex(), &Built { manifest: manifest.clone() })
     }
 
     /// Gives the image with this manifest a name. It is taken off another image that had it.
@@ -76,7 +147,12 @@ impl Store {
     pub async fn find(&self, name: &ImageRef) -> Result<Option<Manifest>> {
         let named: Option<Named> = self.read(NAMES, &file_name(name));
         let Some(named) = named.filter(|named| named.name == *name) else { return Ok(None) };
-        let manifest = match self.layout.manifest(&named.manifest).await {
+        self.whole(&named.manifest).await
+    }
+
+    /// Returns the image with this manifest, if all of it is there.
+    async fn whole(&self, manifest: &Digest) -> Result<Option<Manifest>> {
+        let manifest = match self.layout.manifest(manifest).await {
             Ok(manifest) => manifest,
             // Something took it away, or damaged it: it is as good as not there.
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Protocol) => {

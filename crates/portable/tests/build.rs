@@ -11,6 +11,7 @@ use boxwright_core::{
 };
 use boxwright_image::config::ImageConfig;
 use boxwright_image::manifest::media_type;
+use boxwright_image::pack::PackFormat;
 use boxwright_image::view::{NodeKind, Tree};
 use boxwright_portable::{Builder, Store};
 use boxwright_registry::Client;
@@ -66,7 +67,7 @@ impl Bench {
             events.push(event);
         }
         let layout = self.store.layout();
-        let manifest = layout.manifest(output.digest.as_ref().unwrap()).await?;
+        let manifest = self.store.built(&output.id).await?.unwrap();
         let config = layout.config(&manifest).await?;
         let tree = Tree::from_layers(layout, &manifest).await?;
         Ok(Built { output, manifest, config, tree, events })
@@ -132,7 +133,7 @@ async fn the_same_files_give_the_same_digest_in_any_store() {
     };
     let (first, second) = (bench(), bench());
     let (first, second) = (first.build().await.unwrap(), second.build().await.unwrap());
-    assert_eq!(first.output.digest, second.output.digest);
+    assert_eq!(first.output.id, second.output.id);
     assert!(first.listing().contains(&"srv/b/deep/file 600 0:0".to_owned()));
     assert!(first.tree.iter().all(|(_, node)| node.modified == (1_700_000_000, 0)));
 }
@@ -149,7 +150,7 @@ async fn a_step_is_done_again_only_when_content_changes() {
     // Written again: another time, the same content.
     let bench = bench.file("file", 0o644, "1");
     let second = bench.build_by(&request).await.unwrap();
-    assert_eq!((second.cached(), &second.output.digest), (3, &first.output.digest));
+    assert_eq!((second.cached(), &second.output.id), (3, &first.output.id));
 
     let bench = bench.file("file", 0o644, "2");
     let third = bench.build_by(&request).await.unwrap();
@@ -258,7 +259,7 @@ async fn a_base_is_pulled_with_its_triggers_and_the_result_is_pushed() {
     let base = base.file("f", 0o644, "old");
     let built = base.build().await.unwrap();
     let name: ImageRef = format!("{}/base:1", registry.host()).parse().unwrap();
-    client.push(&name, &built.manifest, base.store.layout()).await.unwrap();
+    base.store.push(&client, &name, &built.manifest, PackFormat::Gzip).await.unwrap();
 
     let bench = Bench::new(&format!("FROM {name}\nCOPY f new\n")).file("f", 0o644, "new");
     let mut request = bench.request();
@@ -271,13 +272,24 @@ async fn a_base_is_pulled_with_its_triggers_and_the_result_is_pushed() {
     assert_eq!(built.config.config.on_build, None);
 
     let kept = bench.store.find(&tag).await.unwrap().unwrap();
-    let pushed = client.push(&tag, &kept, bench.store.layout()).await.unwrap();
-    assert_eq!(Some(pushed.digest), built.output.digest);
+    let types: Vec<_> = kept.layers.iter().map(|(layer, _)| layer.media_type.as_str()).collect();
+    let gzip = media_type::OCI_LAYER_GZIP;
+    assert_eq!(types, [gzip, gzip, media_type::OCI_LAYER, media_type::OCI_LAYER]);
+    assert_eq!(built.output.digest, None, "nobody knows before the layers are compressed");
+    let pushed = bench.store.push(&client, &tag, &kept, PackFormat::Gzip).await.unwrap();
+    // What the registry has is gzip throughout, the base's layers as they came, and the same image.
+    let there = Bench::new("");
+    let there_manifest = client.pull(&tag, None, there.store.layout()).await.unwrap();
+    assert_eq!(there_manifest.descriptor.digest, pushed.digest);
+    assert_eq!(there_manifest.config.digest, built.output.id);
+    assert_eq!(there_manifest.layers[..2], kept.layers[..2]);
+    assert!(there_manifest.layers.iter().all(|(layer, _)| layer.media_type == gzip));
 
     // The registry is not asked again, and a base that is not there is not pulled where that is forbidden.
     let asked = registry.requests().len();
     request.pull = PullPolicy::Never;
-    bench.build_by(&request).await.unwrap();
+    let again = bench.build_by(&request).await.unwrap();
+    assert_eq!(again.output.digest, Some(there_manifest.descriptor.digest), "it is known by now");
     let other = Bench::new(&format!("FROM {name}\n"));
     let mut request = other.request();
     request.pull = PullPolicy::Never;
@@ -339,7 +351,7 @@ async fn a_damaged_layer_is_made_again() {
     let blob = bench.store.layout().folder().join("blobs/sha256").join(digest.hex());
     std::fs::write(&blob, "cut").unwrap();
     let second = bench.build().await.unwrap();
-    assert_eq!((second.cached(), &second.output.digest), (0, &first.output.digest));
+    assert_eq!((second.cached(), &second.output.id), (0, &first.output.id));
 }
 
 #[tokio::test]
@@ -349,7 +361,7 @@ async fn media_types_follow_from_the_config() {
     let bench = Bench::new("FROM scratch\nCOPY f /\nHEALTHCHECK --retries=2 CMD [\"/f\"]\n");
     let checked = bench.file("f", 0o755, "").build().await.unwrap();
     assert_eq!(checked.manifest.descriptor.media_type, media_type::DOCKER_MANIFEST);
-    assert_eq!(checked.manifest.layers[0].0.media_type, media_type::DOCKER_LAYER_GZIP);
+    assert_eq!(checked.manifest.layers[0].0.media_type, media_type::DOCKER_LAYER);
     let check = checked.config.config.healthcheck.unwrap();
     assert_eq!(check.to_string(), r#"{"Retries":2,"Test":["CMD","/f"]}"#);
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use boxwright_core::{
     BuildRequest, ByteStream, CacheUse, CancellationToken, Error, ErrorKind, Host, ImageRef,
-    PullPolicy, Result, Secret,
+    NextUse, PullPolicy, Result, Secret,
 };
 use boxwright_engines::Settings;
 
@@ -100,6 +100,9 @@ fn options(args: &BuildArgs, settings: &Settings, host: &Host) -> Result<Options
     request.network = args.network.into();
     request.extra_hosts =
         args.add_host.iter().map(|text| extra_host(text)).collect::<Result<_>>()?;
+    if args.push {
+        request.next = NextUse::Push;
+    }
     request.shm_size = args.shm_size.as_deref().map(size).transpose()?;
     let sources = args.cache_from.iter().map(|text| cache_source(text));
     request.cache_from = sources.collect::<Result<_>>()?;

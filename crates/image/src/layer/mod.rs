@@ -10,16 +10,16 @@ mod writer;
 use boxwright_core::{Descriptor, Digest, Manifest};
 
 pub use read::{EachFile, add_layer, read_files};
-pub use writer::LayerWriter;
+pub use writer::{CanonicalWriter, LayerWriter};
 
 /// A layer that was written into a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredLayer {
-    /// The compressed blob, as an OCI layer.
+    /// The blob, as an OCI layer that is not compressed.
     pub descriptor: Descriptor,
-    /// The digest of the layer itself.
+    /// The digest of the tar, which is the blob's too.
     pub diff_id: Digest,
-    /// How many bytes the layer has without compression.
+    /// How many bytes it has.
     pub size: u64,
 }
 

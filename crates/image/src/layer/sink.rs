@@ -1,28 +1,19 @@
-//! Hashes and compresses a layer in one pass.
+//! Hashes a layer while it is written.
 
 use std::io::{self, BufWriter, Write};
 
 use boxwright_core::Digest;
-use flate2::write::GzEncoder;
-use flate2::{Compression, GzBuilder};
-use tempfile::NamedTempFile;
 
 use crate::verify::Hasher;
 
-/// The level of gzip. It is a part of the format: another one gives other bytes.
-const LEVEL: u32 = 6;
+/// How much is written at once.
+const BUFFER: usize = 256 << 10;
 
-/// Counts and hashes what goes through.
+/// Hashes and counts what goes through.
 struct Hashing<W> {
     inner: W,
     hasher: Hasher,
     size: u64,
-}
-
-impl<W: Write> Hashing<W> {
-    fn new(inner: W) -> Self {
-        Self { inner, hasher: Hasher::sha256(), size: 0 }
-    }
 }
 
 impl<W: Write> Write for Hashing<W> {
@@ -38,34 +29,24 @@ impl<W: Write> Write for Hashing<W> {
     }
 }
 
-/// Takes the bytes of a layer, and writes them compressed to a file.
-pub(super) struct Sink(Hashing<GzEncoder<Hashing<BufWriter<NamedTempFile>>>>);
+/// Takes the bytes of a layer, and gives them to `W` in large pieces, hashed.
+pub(super) struct Sink<W: Write>(BufWriter<Hashing<W>>);
 
-/// A layer in its file.
-pub(super) struct Written {
-    pub(super) file: NamedTempFile,
-    pub(super) blob: (Digest, u64),
-    pub(super) plain: (Digest, u64),
-}
-
-impl Sink {
-    pub(super) fn new(file: NamedTempFile) -> Self {
-        let file = Hashing::new(BufWriter::with_capacity(256 << 10, file));
-        // One member with no name, no time and no system.
-        let gzip = GzBuilder::new().mtime(0).operating_system(255);
-        Self(Hashing::new(gzip.write(file, Compression::new(LEVEL))))
+impl<W: Write> Sink<W> {
+    pub(super) fn new(inner: W) -> Self {
+        let hashing = Hashing { inner, hasher: Hasher::sha256(), size: 0 };
+        Self(BufWriter::with_capacity(BUFFER, hashing))
     }
 
-    pub(super) fn finish(self) -> io::Result<Written> {
-        let Hashing { inner, hasher, size } = self.0;
-        let plain = (hasher.finish(), size);
-        let Hashing { inner, hasher, size } = inner.finish()?;
-        let file = inner.into_inner().map_err(io::IntoInnerError::into_error)?;
-        Ok(Written { file, blob: (hasher.finish(), size), plain })
+    /// Returns what took the bytes, their digest and their number.
+    pub(super) fn finish(self) -> io::Result<(W, Digest, u64)> {
+        let Hashing { inner, hasher, size } =
+            self.0.into_inner().map_err(io::IntoInnerError::into_error)?;
+        Ok((inner, hasher.finish(), size))
     }
 }
 
-impl Write for Sink {
+impl<W: Write> Write for Sink<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.write(bytes)
     }
@@ -75,8 +56,8 @@ impl Write for Sink {
     }
 }
 
-impl std::fmt::Debug for Sink {
+impl<W: Write> std::fmt::Debug for Sink<W> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sink").field("size", &self.0.size).finish_non_exhaustive()
+        f.debug_struct("Sink").field("size", &self.0.get_ref().size).finish_non_exhaustive()
     }
 }

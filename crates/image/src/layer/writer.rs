@@ -1,28 +1,26 @@
-//! Writes a canonical layer into a store.
+//! Writes canonical layers.
 
 use std::collections::BTreeSet;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use boxwright_core::{Descriptor, Error, ErrorKind, Result};
+use boxwright_core::{Descriptor, Digest, Error, ErrorKind, Result};
+use tempfile::NamedTempFile;
 
 use super::sink::Sink;
 use super::{StoredLayer, canonical};
 use crate::layout::{Layout, cannot_write, temporary};
-use crate::manifest::media_type::OCI_LAYER_GZIP;
+use crate::manifest::media_type::OCI_LAYER;
 use crate::tar::{Header, Kind, Writer};
 
-/// Writes a canonical layer: entries in the order of their paths, each folder before what is in it.
+/// Writes a canonical layer into a store, under the digest of its tar: its diff id.
 ///
-/// The layer is hashed and compressed while it is written, and no byte of it is read again. Unless
-/// [`LayerWriter::finish`] is reached, nothing of it is kept.
+/// The layer is hashed while it is written, and no byte of it is read again; it is compressed when it is
+/// needed so, by a [`Packer`](crate::pack::Packer). Unless [`LayerWriter::finish`] is reached, nothing of it is kept.
 #[derive(Debug)]
 pub struct LayerWriter {
     layout: Layout,
-    tar: Writer<Sink>,
-    last: Option<PathBuf>,
-    folders: BTreeSet<PathBuf>,
-    files: BTreeSet<PathBuf>,
+    tar: CanonicalWriter<NamedTempFile>,
 }
 
 impl LayerWriter {
@@ -34,9 +32,50 @@ impl LayerWriter {
     pub fn new(layout: &Layout) -> Result<Self> {
         let file = temporary(&layout.ingest());
         let file = file.map_err(|error| cannot_write(layout.folder(), error))?;
-        let tar = Writer::new(Sink::new(file));
+        let tar = CanonicalWriter::new(file, layout.folder());
+        Ok(Self { layout: layout.clone(), tar })
+    }
+
+    /// Writes an entry; see [`CanonicalWriter::add`].
+    ///
+    /// # Errors
+    ///
+    /// As [`CanonicalWriter::add`].
+    pub fn add(&mut self, header: &Header, content: &mut dyn Read) -> Result<()> {
+        self.tar.add(header, content)
+    }
+
+    /// Ends the layer, and keeps it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Exhausted`] when the disk is full, [`ErrorKind::Unavailable`] when it cannot be written.
+    pub fn finish(self) -> Result<StoredLayer> {
+        let (file, diff_id, size) = self.tar.finish()?;
+        self.layout.keep(file, diff_id.clone(), None)?;
+        let media_type = OCI_LAYER.to_owned();
+        let descriptor = Descriptor { media_type, digest: diff_id.clone(), size };
+        Ok(StoredLayer { descriptor, diff_id, size })
+    }
+}
+
+/// Writes the tar of a canonical layer: entries in the order of their paths, each folder before what is in it.
+#[derive(Debug)]
+pub struct CanonicalWriter<W: Write> {
+    /// Where it goes, for messages.
+    destination: PathBuf,
+    tar: Writer<Sink<W>>,
+    last: Option<PathBuf>,
+    folders: BTreeSet<PathBuf>,
+    files: BTreeSet<PathBuf>,
+}
+
+impl<W: Write> CanonicalWriter<W> {
+    /// Returns a writer to `out`, which is in or at `destination` as errors say it. Its methods block.
+    pub fn new(out: W, destination: impl Into<PathBuf>) -> Self {
+        let tar = Writer::new(Sink::new(out));
         let (folders, files) = (BTreeSet::new(), BTreeSet::new());
-        Ok(Self { layout: layout.clone(), tar, last: None, folders, files })
+        Self { destination: destination.into(), tar, last: None, folders, files }
     }
 
     /// Writes an entry in its canonical form. `content` is that of a regular file.
@@ -63,19 +102,14 @@ impl LayerWriter {
         written.map_err(|error| self.failed(&header.path, error))
     }
 
-    /// Ends the layer, and keeps it.
+    /// Ends the tar. Returns what took it, its digest, which is the layer's diff id, and its size in bytes.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Exhausted`] when the disk is full, [`ErrorKind::Unavailable`] when it cannot be written.
-    pub fn finish(self) -> Result<StoredLayer> {
-        let Self { layout, tar, .. } = self;
-        let written = tar.finish().and_then(Sink::finish);
-        let written = written.map_err(|error| cannot_write(layout.folder(), error))?;
-        let (digest, size) = written.blob;
-        let digest = layout.keep(written.file, digest, None)?;
-        let descriptor = Descriptor { media_type: OCI_LAYER_GZIP.to_owned(), digest, size };
-        Ok(StoredLayer { descriptor, diff_id: written.plain.0, size: written.plain.1 })
+    pub fn finish(self) -> Result<(W, Digest, u64)> {
+        let written = self.tar.finish().and_then(Sink::finish);
+        written.map_err(|error| cannot_write(&self.destination, error))
     }
 
     fn place(&mut self, path: &Path) -> Result<()> {
@@ -97,7 +131,7 @@ impl LayerWriter {
                 refused(path, error.to_string())
                     .with_remedy("let nothing change the files while they are read")
             }
-            Err(error) => cannot_write(self.layout.folder(), error),
+            Err(error) => cannot_write(&self.destination, error),
         }
     }
 }
@@ -133,7 +167,7 @@ mod tests {
         layer.finish()
     }
 
-    /// Fails when the writer, the compressor or its level change: then the digests of all images do.
+    /// Fails when the writer changes: then the digests of all images do.
     #[test]
     fn the_bytes_of_a_known_layer_never_change() {
         let mut long = file(&format!("etc/{}", "x".repeat(120)), 0);
@@ -141,13 +175,10 @@ mod tests {
         let layer = write(&[(folder("etc"), ""), (file("etc/name", 4), "api\n"), (long, "")]);
         let layer = layer.unwrap();
         assert_eq!(
-            (layer.diff_id.as_str(), layer.descriptor.digest.as_str()),
-            (
-                "sha256:51169c2cf18c772ef54e285b01bda05172788d1678b3af0008e3d6d90c0b3967",
-                "sha256:bbeea826068c3a51f85c29db9852127e5b21ef68b696f3e9df95ddbeec330287"
-            )
+            layer.diff_id.as_str(),
+            "sha256:51169c2cf18c772ef54e285b01bda05172788d1678b3af0008e3d6d90c0b3967"
         );
-        assert_eq!(layer.size, 4096);
+        assert_eq!((layer.descriptor.digest, layer.size), (layer.diff_id, 4096));
     }
 
     #[test]

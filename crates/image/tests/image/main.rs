@@ -6,6 +6,7 @@ mod archive;
 mod hostile;
 mod layout;
 mod output;
+mod pack;
 mod view;
 
 use boxwright_core::{Descriptor, Digest, Manifest};
