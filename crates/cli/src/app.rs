@@ -69,6 +69,9 @@ impl App {
         let catalog = self.catalog(settings)?;
         let choices = settings.choices();
         let selection = self.interruptible(catalog.choose(&choices, &self.host)).await?;
+        for sentence in &selection.passed_over {
+            self.console.warn(sentence);
+        }
         let opening = catalog.open(&selection.instance, builder, &self.host);
         let engine = self.interruptible(opening).await?;
         // It is set once: a command opens one engine.

@@ -45,6 +45,8 @@ pub struct Selection {
     pub instance: Instance,
     /// Why this one, as a clause, e.g. "`--engine`" or "the first ready one of docker, podman".
     pub because: String,
+    /// Engines that come before it and cannot be used where the user said they are, a sentence for each.
+    pub passed_over: Vec<String>,
 }
 
 /// What one provider found.
@@ -197,7 +199,29 @@ fn take_ready(surveys: Vec<Survey>, because: String) -> Result<Selection, Vec<Su
             Detection::Ready(instance) => Some(instance.clone()),
             Detection::Unusable { .. } | Detection::Absent { .. } => None,
         });
-    ready.map(|instance| Selection { instance, because }).ok_or(surveys)
+    let Some(instance) = ready else { return Err(surveys) };
+    let passed_over = passed_over(&surveys, &instance.engine);
+    Ok(Selection { instance, because, passed_over })
+}
+
+/// Says which engines before `chosen` are broken at an endpoint that the user named: who names one expects it to
+/// be used, and a build by another engine would hide that it is not.
+fn passed_over(surveys: &[Survey], chosen: &EngineName) -> Vec<String> {
+    let before = surveys.iter().take_while(|survey| survey.engine != *chosen);
+    let sentence = |engine: &EngineName, error: &Error| {
+        let named = error.context().iter().find(|(name, _)| *name == "set by");
+        let (_, origin) = named?;
+        let why = error.causes().into_iter().next().map(|why| format!(" ({why})"));
+        let why = why.unwrap_or_default();
+        Some(format!("{engine}, as `{origin}` names it, is passed over: {error}{why}"))
+    };
+    let unusable = before.flat_map(|survey| {
+        survey.detections.iter().filter_map(|found| match found {
+            Detection::Unusable { error, .. } => sentence(&survey.engine, error),
+            Detection::Ready(_) | Detection::Absent { .. } => None,
+        })
+    });
+    unusable.collect()
 }
 
 /// Says of every place what is wrong with it. The remedy is that of the one engine that is there; of
@@ -253,6 +277,11 @@ mod tests {
             match self.0 {
                 "ready" => vec![Detection::Ready(Instance::new(self.name(), "here", "test", "1"))],
                 "absent" => vec![Detection::Absent { place: "/run/absent.sock".into() }],
+                "named" => {
+                    let error = Error::new(ErrorKind::Unavailable, "no answer from `tcp://x`");
+                    let error = error.with_cause("it is gone").with_context("set by", "X_HOST");
+                    vec![Detection::Unusable { place: "tcp://x".into(), error }]
+                }
                 "planned" => vec![Detection::Absent { place: "it is planned".into() }],
                 _ => std::future::pending().await,
             }
@@ -281,6 +310,16 @@ mod tests {
         assert_eq!(selection.instance.engine.as_str(), "ready");
         assert_eq!(selection.because, "the first ready one of absent, ready, stuck");
         assert!(start.elapsed() < DETECTION_LIMIT);
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_the_user_named_is_not_passed_over_in_silence() {
+        let selection = choose(&["absent", "named", "ready"]).await.unwrap();
+        assert_eq!(
+            selection.passed_over,
+            ["named, as `X_HOST` names it, is passed over: no answer from `tcp://x` (it is gone)"]
+        );
+        assert!(choose(&["absent", "ready", "named"]).await.unwrap().passed_over.is_empty());
     }
 
     #[tokio::test]
