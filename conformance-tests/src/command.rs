@@ -13,7 +13,7 @@ use crate::case::{Case, Failure};
 use crate::column::{Column, Columns, Missing};
 use crate::environment::Environment;
 use crate::report::terminal::{self, Style};
-use crate::report::{Report, json, junit};
+use crate::report::{Report, html, json, junit};
 use crate::runner::Run;
 use crate::{cases, probes};
 
@@ -38,7 +38,7 @@ pub struct Arguments {
     /// How many cases run at once
     #[arg(long, value_name = "N", default_value = "8")]
     pub parallel: Option<usize>,
-    /// Writes report.json, junit.xml and evidence of what did not pass into DIR
+    /// Writes report.html, report.json, junit.xml and evidence of what did not pass into DIR
     #[arg(long, value_name = "DIR")]
     pub report_dir: Option<PathBuf>,
     /// Leaves out the fake engine that shows the suite to be sound
@@ -102,6 +102,7 @@ fn cannot_write(error: std::io::Error) -> Error {
 fn write_files(report: &Report, folder: &std::path::Path) -> Result<(), Failure> {
     std::fs::create_dir_all(folder)?;
     json::write(report, &folder.join("report.json"))?;
+    html::write(report, &folder.join("report.html"))?;
     junit::write(report, &folder.join("junit.xml"))
 }
 

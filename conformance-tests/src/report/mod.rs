@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::column::{Column, Missing};
 use crate::runner::{Outcome, Run};
 
+pub mod html;
 pub mod json;
 pub mod junit;
 pub mod terminal;
