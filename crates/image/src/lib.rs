@@ -15,6 +15,7 @@ pub mod layer;
 pub mod layout;
 pub mod manifest;
 pub mod output;
+pub mod overlay;
 pub mod pack;
 pub mod pipe;
 pub mod program;

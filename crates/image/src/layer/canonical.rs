@@ -9,7 +9,11 @@ use crate::tar::{Header, Kind};
 pub(super) const WHITEOUT: &str = ".wh.";
 
 /// Returns the canonical form of an entry, or why no layer can have it.
-pub(super) fn header(header: &Header) -> Result<Header, String> {
+///
+/// # Errors
+///
+/// The reason, as a clause.
+pub fn canonical_header(header: &Header) -> Result<Header, String> {
     let name = header.path.file_name().unwrap_or_default();
     if name.as_bytes().starts_with(WHITEOUT.as_bytes()) {
         return Err(format!("a name that begins with `{WHITEOUT}` hides files in a layer"));
@@ -30,15 +34,18 @@ pub(super) fn header(header: &Header) -> Result<Header, String> {
         gid: header.gid,
         // Time before 1970 counts down from there; the fraction counts up, so leaving it out rounds down.
         modified: (header.modified.0, 0),
-        xattrs: xattrs(&header.xattrs),
+        xattrs: kept_xattrs(&header.xattrs),
     })
 }
 
-/// Keeps what belongs to a file, and leaves out what belongs to a machine.
-fn xattrs(all: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Vec<u8>> {
+/// Keeps the extended attributes that belong to a file, and leaves out what belongs to a machine.
+#[must_use]
+pub fn kept_xattrs(all: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Vec<u8>> {
     let kept = all.iter().filter_map(|(name, value)| match name.as_str() {
         "security.capability" => Some((name.clone(), capability(value))),
-        name if name.starts_with("user.overlay.") => None,
+        name if name.starts_with("user.overlay.") || name == crate::overlay::OWNER_ATTRIBUTE => {
+            None
+        }
         name if name.starts_with("user.") => Some((name.to_owned(), value.clone())),
         _ => None,
     });
@@ -74,7 +81,7 @@ mod tests {
             ("user.note", b"kept".to_vec()),
         ];
         let all = all.map(|(name, value)| (name.to_owned(), value)).into();
-        let kept = xattrs(&all);
+        let kept = kept_xattrs(&all);
         let mut version_2 = vec![1, 0, 0, 2];
         version_2.extend([7; 16]);
         assert_eq!(kept.keys().collect::<Vec<_>>(), ["security.capability", "user.note"]);
@@ -84,10 +91,10 @@ mod tests {
     #[test]
     fn an_entry_that_would_hide_files_is_refused_threat_8() {
         let file = |path: &str| Header::new(path, Kind::File { size: 0 }, 0o644);
-        assert!(header(&file("a/.wh.b")).is_err());
-        assert!(header(&file("a/.whb")).is_ok());
+        assert!(canonical_header(&file("a/.wh.b")).is_err());
+        assert!(canonical_header(&file("a/.whb")).is_ok());
         let device = |minor| Header::new("d", Kind::CharacterDevice { major: 0, minor }, 0o600);
-        assert!(header(&device(0)).is_err());
-        assert!(header(&device(1)).is_ok());
+        assert!(canonical_header(&device(0)).is_err());
+        assert!(canonical_header(&device(1)).is_ok());
     }
 }

@@ -9,6 +9,7 @@ mod writer;
 
 use boxwright_core::{Descriptor, Digest, Manifest};
 
+pub use canonical::{canonical_header, kept_xattrs};
 pub use read::{EachFile, add_layer, read_files};
 pub use writer::{CanonicalWriter, LayerWriter};
 

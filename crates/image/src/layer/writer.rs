@@ -85,7 +85,8 @@ impl<W: Write> CanonicalWriter<W> {
     /// [`ErrorKind::InvalidInput`] when no layer can have the entry, or the file changes while it is read;
     /// [`ErrorKind::Bug`] when its place is not after what was written before.
     pub fn add(&mut self, header: &Header, content: &mut dyn Read) -> Result<()> {
-        let header = canonical::header(header).map_err(|cause| refused(&header.path, cause))?;
+        let header =
+            canonical::canonical_header(header).map_err(|cause| refused(&header.path, cause))?;
         self.place(&header.path)?;
         match &header.kind {
             Kind::Folder => drop(self.folders.insert(header.path.clone())),

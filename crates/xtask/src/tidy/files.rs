@@ -13,6 +13,9 @@ const PRINTING: &[&str] = &[
     "conformance-tests/main.rs",
 ];
 
+/// The one crate that makes system calls without a safe wrapper.
+const UNSAFE: &str = "crates/worker/";
+
 pub(super) fn check(source: &Source) -> Vec<Finding> {
     let mut findings = Vec::new();
     if source.path.ends_with(".rs") {
@@ -40,6 +43,14 @@ fn check_rust(source: &Source) -> Vec<Finding> {
     // An engine's README is its crate's documentation.
     if !first.starts_with("//!") && !first.starts_with("#![doc = include_str!(") {
         findings.push(Finding::at(path, 1, "a module opens with `//!`"));
+    }
+    // Written in parts, so that this file keeps its own rule.
+    let exception = ["(unsafe", "_code"].concat();
+    for (number, line) in text.lines().enumerate() {
+        if line.contains(&exception) && !path.starts_with(UNSAFE) {
+            let rule = format!("only `{UNSAFE}` has unsafe code");
+            findings.push(Finding::at(path, number + 1, rule));
+        }
     }
     if PRINTING.iter().any(|allowed| path.starts_with(allowed)) {
         return findings;
@@ -165,6 +176,16 @@ mod tests {
         );
         let comment = ["//! A.\n// print", "ln!(1)\n"].concat();
         assert_eq!(findings("crates/x/src/a.rs", &comment), [""; 0]);
+    }
+
+    #[test]
+    fn one_crate_alone_has_unsafe_code() {
+        let text = ["//! A.\n#![expect(unsafe", "_code, reason = \"a\")]\n"].concat();
+        assert_eq!(findings("crates/worker/src/a.rs", &text), [""; 0]);
+        assert_eq!(
+            findings("crates/x/src/a.rs", &text),
+            ["crates/x/src/a.rs:2: only `crates/worker/` has unsafe code"]
+        );
     }
 
     #[test]

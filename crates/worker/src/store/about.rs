@@ -1,0 +1,53 @@
+//! What is noted about an unpacked layer, beside its files.
+
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use boxwright_core::{Error, ErrorKind, Result};
+use boxwright_image::overlay::Unpacked;
+use serde::{Deserialize, Serialize};
+
+use crate::failure::on_path;
+
+/// The file that the note is in.
+const FILE: &str = "about.json";
+
+/// What a layer's folder cannot say itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct About {
+    /// Whether the folder's own mode and owner are those of the root.
+    pub(crate) has_root: bool,
+    /// Whether nothing of the layers below is seen.
+    pub(crate) opaque_root: bool,
+    /// Whether a step left it, in canonical form: its tar can be made again.
+    pub(crate) canonical: bool,
+    /// Folders that are as the layers below have them.
+    implied: Vec<Vec<u8>>,
+    /// Further names of files of the layers below, each with the name that the file has there.
+    lower_links: Vec<(Vec<u8>, Vec<u8>)>,
+    /// The size of its files, or of its tar when it is canonical.
+    pub(crate) size: u64,
+}
+
+impl About {
+    pub(crate) fn unpacked(layer: &Unpacked) -> Self {
+        let bytes = |path: &PathBuf| path.as_os_str().as_bytes().to_vec();
+        Self {
+            has_root: layer.has_root,
+            opaque_root: layer.opaque_root,
+            canonical: false,
+            implied: layer.implied.iter().map(bytes).collect(),
+            lower_links: layer.lower_links.iter().map(|(a, b)| (bytes(a), bytes(b))).collect(),
+            size: layer.size,
+        }
+    }
+
+    pub(crate) fn write(&self, layer: &Path) -> Result<()> {
+        let path = layer.join(FILE);
+        let text = serde_json::to_vec(self).map_err(|error| {
+            Error::new(ErrorKind::Bug, "cannot describe a layer").with_source(error)
+        })?;
+        std::fs::write(&path, text).map_err(|error| on_path("cannot write to", &path, error))
+    }
+}

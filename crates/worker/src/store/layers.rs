@@ -1,0 +1,90 @@
+//! Layers under their diff ids.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use boxwright_core::{Digest, Error, ErrorKind, Result};
+use boxwright_image::overlay::unpack_layer;
+
+use super::{About, WorkerStore};
+use crate::failure::on_path;
+
+impl WorkerStore {
+    /// Returns which of the layers are not there yet, each once.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unavailable`] when the store cannot be read.
+    pub fn missing(&self, diff_ids: &[Digest]) -> Result<Vec<Digest>> {
+        let mut missing = Vec::new();
+        for diff_id in diff_ids {
+            if !missing.contains(diff_id) && !self.has(diff_id)? {
+                missing.push(diff_id.clone());
+            }
+        }
+        Ok(missing)
+    }
+
+    /// Unpacks the uncompressed layer that `tar` gives, and keeps it if it has the digest `diff_id`. When the
+    /// layer is there already, or another process is faster, that one stays. Of a layer that is there, nothing
+    /// is read.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Protocol`] when it is broken or has another digest, [`ErrorKind::InvalidInput`] when an
+    /// entry is hostile, [`ErrorKind::Exhausted`] when it exceeds a limit or the disk is full. Nothing of it is
+    /// kept then.
+    pub fn unpack(&self, diff_id: &Digest, tar: &mut dyn Read) -> Result<()> {
+        if self.has(diff_id)? {
+            return Ok(());
+        }
+        let work = self.work_folder()?;
+        let layer = work.folder("layer")?;
+        let files = work.folder("layer/fs")?;
+        let unpacked = unpack_layer(tar, diff_id, &files, self.marks(), self.owners())?;
+        About::unpacked(&unpacked).write(&layer)?;
+        self.keep(&layer, diff_id)
+    }
+
+    /// Returns the layer that a step left, as the canonical tar with the digest `diff_id`. Its bytes are made
+    /// while they are read.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`] when no step left such a layer.
+    pub fn read_layer(&self, diff_id: &Digest) -> Result<impl Read + Send + use<>> {
+        let message = format!("cannot read the layer `{diff_id}`");
+        Err::<std::io::Empty, _>(
+            Error::new(ErrorKind::NotFound, message)
+                .with_cause("no step left it in the worker's store"),
+        )
+    }
+
+    /// Keeps the finished folder `layer` under `diff_id`, unless another process was faster.
+    pub(crate) fn keep(&self, layer: &Path, diff_id: &Digest) -> Result<()> {
+        let place = self.layer(diff_id);
+        match std::fs::rename(layer, &place) {
+            Err(_) if self.has(diff_id)? => Ok(()),
+            kept => kept.map_err(|error| on_path("cannot write to", &place, error)),
+        }
+    }
+
+    pub(crate) fn has(&self, diff_id: &Digest) -> Result<bool> {
+        let layer = self.layer(diff_id);
+        layer.try_exists().map_err(|error| on_path("cannot read", &layer, error))
+    }
+
+    /// Returns where a layer is, or would be.
+    pub(crate) fn layer(&self, diff_id: &Digest) -> PathBuf {
+        self.folder().join(layer_path(diff_id))
+    }
+}
+
+/// Returns where a layer is below the store's folder: short, for mount options.
+pub(crate) fn layer_path(diff_id: &Digest) -> PathBuf {
+    let name = match diff_id.algorithm() {
+        "sha256" => diff_id.hex().to_owned(),
+        other => format!("{other}-{}", diff_id.hex()),
+    };
+    Path::new("layers").join(name)
+}

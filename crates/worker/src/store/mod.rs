@@ -1,0 +1,87 @@
+//! Layers, each unpacked once under its diff id, and caches, for any number of processes at once.
+
+mod about;
+mod layers;
+mod stacking;
+mod work;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use boxwright_core::Result;
+use boxwright_image::overlay::{Marks, Owners};
+
+use about::About;
+use stacking::Stacking;
+use work::WorkFolder;
+
+use crate::failure::on_path;
+
+/// A folder of unpacked layers and of caches. Clones share it, and so do processes: what is made is made beside
+/// and renamed, and what a process that was killed leaves behind is swept when the store is opened next.
+#[derive(Clone, Debug)]
+pub struct WorkerStore(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    folder: PathBuf,
+    stacking: Stacking,
+}
+
+impl WorkerStore {
+    /// Opens the store in `folder`, and makes it if it is missing. Finds out by trying how layers can be
+    /// stacked up there, and removes what killed processes left.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unavailable`](boxwright_core::ErrorKind::Unavailable) when the folder cannot be written.
+    pub fn open(folder: &Path) -> Result<Self> {
+        make(folder)?;
+        let folder = folder
+            .canonicalize()
+            .map_err(|error| on_path("cannot open the folder", folder, error))?;
+        let stacking = Stacking::find_out(&folder)?;
+        // Each way to stack has its own form of what hides files, so they share no layers.
+        let folder = folder.join(stacking.name());
+        work::prepare(&folder)?;
+        for part in ["layers", "caches"] {
+            make(&folder.join(part))?;
+        }
+        Ok(Self(Arc::new(Inner { folder, stacking })))
+    }
+
+    /// Returns how layers are stacked up here: `overlay`, `userxattr` (overlayfs in a user namespace), or
+    /// `copying`, which is slow.
+    #[must_use]
+    pub fn stacking(&self) -> &'static str {
+        self.0.stacking.name()
+    }
+
+    /// Returns whether files can belong to other users than the one that runs the worker.
+    #[must_use]
+    pub fn has_owners(&self) -> bool {
+        self.0.stacking.owners == Owners::Real
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.0.folder
+    }
+
+    pub(crate) fn marks(&self) -> Marks {
+        self.0.stacking.marks
+    }
+
+    pub(crate) fn owners(&self) -> Owners {
+        self.0.stacking.owners
+    }
+
+    /// Makes a folder for work that is in progress.
+    pub(crate) fn work_folder(&self) -> Result<WorkFolder> {
+        WorkFolder::make(&self.0.folder)
+    }
+}
+
+fn make(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder)
+        .map_err(|error| on_path("cannot make the folder", folder, error))
+}
