@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -25,6 +26,8 @@ pub(crate) enum Ready {
     Socket(PathBuf, &'static str),
     /// This path of this address answers with any of these.
     Answer(String, &'static str, &'static [u16]),
+    /// This socket accepts connections.
+    Connect(PathBuf),
     /// This address accepts connections.
     Accept(String),
 }
@@ -36,6 +39,7 @@ impl Ready {
                 .is_ok_and(|answer| answer.status == 200),
             Self::Answer(address, path, statuses) => http::over_tcp(address, &Request::get(path))
                 .is_ok_and(|answer| statuses.contains(&answer.status)),
+            Self::Connect(socket) => UnixStream::connect(socket).is_ok(),
             Self::Accept(address) => TcpStream::connect(address).is_ok(),
         }
     }

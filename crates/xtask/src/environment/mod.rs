@@ -3,6 +3,7 @@
 pub(crate) mod base_image;
 pub(crate) mod certificates;
 mod clear;
+mod containerd;
 mod daemon;
 mod docker;
 mod image;
@@ -48,6 +49,9 @@ const RUNS: &str = "/var/tmp/boxwright-run-";
 const OTHER_ENGINES: &[&str] = &[
     "BOXWRIGHT_BUILDER",
     "BOXWRIGHT_ENGINE",
+    "CONTAINERD_ADDRESS",
+    "CONTAINERD_NAMESPACE",
+    "CONTAINERD_SNAPSHOTTER",
     "CONTAINER_CONNECTION",
     "CONTAINER_HOST",
     "CONTAINER_SSHKEY",

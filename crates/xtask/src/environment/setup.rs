@@ -20,10 +20,19 @@ pub(crate) struct Setup {
     pub(crate) programs: Vec<String>,
     /// The Debian packages that hold them.
     pub(crate) packages: Vec<String>,
+    pub(crate) containerd: Option<Containerd>,
     pub(crate) docker: Option<Docker>,
     pub(crate) podman: Option<Podman>,
     pub(crate) lxd: Option<Lxd>,
     pub(crate) registry: Option<Registry>,
+}
+
+/// How a `containerd` comes up.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Containerd {
+    /// Plugins that are not started.
+    pub(crate) disabled_plugins: Vec<String>,
 }
 
 /// How a `dockerd` comes up.
@@ -82,7 +91,8 @@ pub(crate) enum Authentication {
 impl Setup {
     /// Returns whether only root can bring it up.
     pub(crate) fn needs_root(&self) -> bool {
-        self.docker.is_some()
+        self.containerd.is_some()
+            || self.docker.is_some()
             || self.lxd.is_some()
             || self.podman.as_ref().is_some_and(|podman| podman.user == User::Root)
     }
@@ -92,6 +102,7 @@ impl Setup {
         let text = fs::read_to_string(path).explain(message)?;
         let mut setup: Self = toml::from_str(&text).explain(message)?;
         let tables = [
+            setup.containerd.is_some(),
             setup.docker.is_some(),
             setup.podman.is_some(),
             setup.lxd.is_some(),
@@ -99,7 +110,7 @@ impl Setup {
         ];
         if tables.iter().filter(|there| **there).count() != 1 {
             return Err(Problem::new(message())
-                .cause("it needs one table of docker, podman, lxd, registry"));
+                .cause("it needs one table of containerd, docker, podman, lxd, registry"));
         }
         let part = |path: Option<&Path>| {
             path.and_then(Path::file_stem).unwrap_or_default().to_string_lossy().into_owned()
@@ -168,6 +179,7 @@ mod tests {
     fn every_setup_of_the_workspace_reads() {
         let setups = read_all(&workspace::environments()).unwrap();
         let expected = [
+            "containerd/debian-12",
             "docker/debian-12",
             "lxd/debian-12",
             "podman/root",

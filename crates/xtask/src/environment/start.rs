@@ -6,7 +6,7 @@ use super::layout::Layout;
 use super::registry::{self, PASSWORD, Registries, USER};
 use super::setup::Setup;
 use super::state::State;
-use super::{base_image, docker, lxd, podman, stand_in};
+use super::{base_image, containerd, docker, lxd, podman, stand_in};
 use crate::problem::{Problem, Result};
 
 /// The variable with the names that stand-in images have.
@@ -39,6 +39,9 @@ pub(crate) fn start(
         .collect();
     let (mut daemons, registries) = registry::start(&wanted, layout, state)?;
     for setup in setups {
+        if let Some(containerd) = &setup.containerd {
+            daemons.push(containerd::start(&setup.name, containerd, layout, state)?);
+        }
         if let Some(docker) = &setup.docker {
             daemons.push(docker::start(&setup.name, docker, &registries, layout, state)?);
         }
