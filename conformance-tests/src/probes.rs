@@ -139,7 +139,9 @@ async fn attempt(cx: &Cx, capability: Capability) -> CaseResult<Result<()>> {
                 request.tags = vec![remote.clone()];
                 cx.attempt(&request).await.result?;
             }
-            engine.push(&PushRequest::new(remote), &session).await.map(drop)
+            let pushed = engine.push(&PushRequest::new(remote), &session).await.map(drop);
+            // Where nothing can be built, there is nothing of that name to push.
+            if cx.can(Capability::Build) { pushed } else { there(pushed) }
         }
         Capability::Pull => engine.pull(&PullRequest::new(cx.base()?), &session).await.map(drop),
         Capability::Inspect => there(engine.inspect(&nowhere, &session).await.map(drop)),

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "containerd")]
+use boxwright_engine_containerd::ContainerdProvider;
 #[cfg(feature = "docker")]
 use boxwright_engine_docker::DockerProvider;
 #[cfg(feature = "podman")]
@@ -26,6 +28,8 @@ pub(crate) const ENDPOINT_VARIABLES: &[(&str, &str)] = &[
     ("engine.docker.host", "DOCKER_HOST"),
     #[cfg(feature = "podman")]
     ("engine.podman.host", "CONTAINER_HOST"),
+    #[cfg(feature = "containerd")]
+    ("engine.containerd.address", "CONTAINERD_ADDRESS"),
 ];
 
 /// Returns the catalog of all engines, each with its settings, preferred as the settings say.
@@ -40,7 +44,8 @@ pub fn catalog(settings: &Settings) -> Result<Catalog> {
         Arc::new(DockerProvider::new(settings.engines().docker.clone())),
         #[cfg(feature = "podman")]
         Arc::new(PodmanProvider::new(settings.engines().podman.clone())),
-        Arc::new(Planned::new("containerd")),
+        #[cfg(feature = "containerd")]
+        Arc::new(ContainerdProvider::new(settings.engines().containerd.clone())),
         Arc::new(Planned::new("lxd")),
         Arc::new(Planned::new("embedded")),
     ];
@@ -62,26 +67,31 @@ impl Settings {
         endpoint: &str,
         origin: impl Into<Origin>,
     ) -> Result<Self> {
-        let Some(slot) = endpoint_of(self.engines_mut(), engine) else {
+        let Some((setting, slot)) = endpoint_of(self.engines_mut(), engine) else {
             let message = format!("cannot set where the engine `{engine}` is reached");
             return Err(Error::new(ErrorKind::InvalidInput, message)
                 .with_cause("no engine of that name takes an endpoint")
                 .with_remedy("name the engine as well: `--engine docker` or `--engine podman`"));
         };
         *slot = Some(endpoint.to_owned());
-        Ok(self.with_effective(&format!("engine.{engine}.host"), endpoint, origin))
+        Ok(self.with_effective(setting, endpoint, origin))
     }
 }
 
-/// Returns the setting that says where an engine is reached.
-fn endpoint_of<'a>(engines: &'a mut EngineTable, name: &str) -> Option<&'a mut Option<String>> {
+/// Returns the setting that says where an engine is reached, by its name.
+fn endpoint_of<'a>(
+    engines: &'a mut EngineTable,
+    name: &str,
+) -> Option<(&'static str, &'a mut Option<String>)> {
     // Nothing else uses it where no engine is compiled in.
     let _ = &engines;
     match name {
         #[cfg(feature = "docker")]
-        "docker" => Some(&mut engines.docker.host),
+        "docker" => Some(("engine.docker.host", &mut engines.docker.host)),
         #[cfg(feature = "podman")]
-        "podman" => Some(&mut engines.podman.host),
+        "podman" => Some(("engine.podman.host", &mut engines.podman.host)),
+        #[cfg(feature = "containerd")]
+        "containerd" => Some(("engine.containerd.address", &mut engines.containerd.address)),
         _ => None,
     }
 }

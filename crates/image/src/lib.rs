@@ -25,6 +25,8 @@ mod unpack_context;
 mod verify;
 pub mod view;
 
+pub use verify::verified;
+
 /// Returns the error of a failed read. What a reader of ours put inside comes out again.
 #[must_use]
 pub fn read_error(error: std::io::Error) -> boxwright_core::Error {

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use boxwright_core::{Digest, Error, ErrorKind};
+use boxwright_core::{ByteStream, Digest, Error, ErrorKind};
 use sha2::Digest as _;
 use tokio::io::{AsyncRead, ReadBuf};
 
@@ -101,6 +101,12 @@ impl<R: AsyncRead + Unpin> AsyncRead for Verified<R> {
             other => other,
         }
     }
+}
+
+/// Returns `bytes`, verified while they are read: the read that meets the end of others than those of `digest` fails.
+#[must_use]
+pub fn verified(bytes: ByteStream, digest: &Digest) -> ByteStream {
+    Box::new(Verified::new(bytes, digest.clone()))
 }
 
 pub(crate) fn wrong_bytes(digest: &Digest) -> Error {

@@ -138,7 +138,11 @@ fn conformance(environment: &Environment) -> Result<Phase> {
     }
     let mut run = Program::new(program).in_folder(&workspace::root());
     let mut required = Vec::new();
-    for (engine, variable) in [("docker", "DOCKER_HOST"), ("podman", "CONTAINER_HOST")] {
+    for (engine, variable) in [
+        ("containerd", "CONTAINERD_ADDRESS"),
+        ("docker", "DOCKER_HOST"),
+        ("podman", "CONTAINER_HOST"),
+    ] {
         if environment.variables.contains_key(variable) {
             required.push(engine);
         }

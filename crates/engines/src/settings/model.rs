@@ -32,6 +32,9 @@ pub struct EngineTable {
     /// How Podman is reached.
     #[cfg(feature = "podman")]
     pub podman: boxwright_engine_podman::PodmanConfig,
+    /// How containerd is reached, and where it keeps images.
+    #[cfg(feature = "containerd")]
+    pub containerd: boxwright_engine_containerd::ContainerdConfig,
 }
 
 /// The `[build]` table of both files.

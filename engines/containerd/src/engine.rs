@@ -1,0 +1,95 @@
+//! The engine: each method says where its work is done.
+
+use async_trait::async_trait;
+use boxwright_core::{
+    BuildOutput, BuildRequest, Capabilities, Capability, Engine, EngineInfo, Error, ErrorKind,
+    ExportRequest, Feature, ImageDetails, ImageRef, ImageStore, ImageSummary, ImportOutput,
+    ImportRequest, LocalImage, PullOutput, PullRequest, PushOutput, PushRequest, RemoveOutput,
+    RemoveRequest, Result, RunOutput, RunRequest, Session, StepRunner, Support,
+};
+
+use crate::api::Api;
+use crate::store::Store;
+use crate::{archive, capabilities, images, provider, run, transfers};
+
+/// A containerd that answered, and one namespace of it.
+#[derive(Debug)]
+pub struct ContainerdEngine {
+    api: Api,
+    info: EngineInfo,
+    capabilities: Capabilities,
+    store: Store,
+}
+
+impl ContainerdEngine {
+    pub(crate) fn new(api: Api, is_rootless: bool) -> Self {
+        let mut info = EngineInfo::new(provider::NAME, api.version(), api.endpoint(), "");
+        info.rootless = Some(is_rootless);
+        let (capabilities, store) = (capabilities::of_containerd(), Store::new(&api));
+        Self { api, info, capabilities, store }
+    }
+}
+
+#[async_trait]
+impl Engine for ContainerdEngine {
+    fn info(&self) -> &EngineInfo {
+        &self.info
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn native(&self, feature: Feature) -> Support {
+        capabilities::native(feature)
+    }
+
+    async fn build(&self, _request: &BuildRequest, _session: &Session) -> Result<BuildOutput> {
+        self.capabilities.require(Capability::Build)?;
+        Err(Error::new(ErrorKind::Bug, "containerd was taken for a builder"))
+    }
+
+    async fn push(&self, request: &PushRequest, session: &Session) -> Result<PushOutput> {
+        transfers::push(&self.api, request, session).await
+    }
+
+    async fn pull(&self, request: &PullRequest, session: &Session) -> Result<PullOutput> {
+        transfers::pull(&self.api, request, session).await
+    }
+
+    async fn inspect(&self, image: &LocalImage, _session: &Session) -> Result<ImageDetails> {
+        images::inspect(&self.api, image).await
+    }
+
+    async fn list(&self, _session: &Session) -> Result<Vec<ImageSummary>> {
+        images::list(&self.api).await
+    }
+
+    async fn tag(&self, image: &LocalImage, name: &ImageRef, _session: &Session) -> Result<()> {
+        images::tag(&self.api, image, name).await
+    }
+
+    async fn remove(&self, request: &RemoveRequest, _session: &Session) -> Result<RemoveOutput> {
+        images::remove(&self.api, request).await
+    }
+
+    async fn export(&self, request: &ExportRequest, session: &Session) -> Result<()> {
+        archive::export(&self.api, request, session).await
+    }
+
+    async fn import(&self, request: &ImportRequest, session: &Session) -> Result<ImportOutput> {
+        archive::import(&self.api, request, session).await
+    }
+
+    async fn run(&self, request: &RunRequest, session: &Session) -> Result<RunOutput> {
+        run::run(&self.api, request, session).await
+    }
+
+    fn step_runner(&self) -> Option<&dyn StepRunner> {
+        None
+    }
+
+    fn image_store(&self) -> Option<&dyn ImageStore> {
+        Some(&self.store)
+    }
+}

@@ -1,0 +1,29 @@
+#![doc = include_str!("../README.md")]
+
+mod api;
+mod archive;
+mod blobs;
+mod capabilities;
+mod config;
+mod container;
+mod documents;
+mod endpoints;
+mod engine;
+mod errors;
+mod images;
+mod labels;
+mod lease;
+mod pipes;
+mod process;
+mod provider;
+mod records;
+mod run;
+mod store;
+mod sweep;
+mod transfers;
+mod unpack;
+mod users;
+
+pub use config::ContainerdConfig;
+pub use engine::ContainerdEngine;
+pub use provider::ContainerdProvider;
