@@ -11,7 +11,7 @@ use crate::dockerfile::{Dockerfile, IgnoreFile, Place};
 use crate::entry::EntryKind;
 use crate::ignore::Rules;
 use crate::root::Root;
-use crate::{ContextTar, Entry, TarOptions, Walk, xattr};
+use crate::{ContextTar, Entry, Opener, TarOptions, Walk, xattr};
 
 /// A folder that is built from, with its Dockerfile and its ignore rules read. Cheap to clone.
 ///
@@ -103,6 +103,12 @@ impl Context {
     /// or cannot be read.
     pub fn open_file(&self, entry: &Entry) -> Result<File> {
         self.0.root.open_plain(&entry.path).map_err(|error| unreadable(&entry.path, error))
+    }
+
+    /// Returns what opens files of the context, one after the other.
+    #[must_use]
+    pub fn opener(&self) -> Opener {
+        Opener::new(self.clone())
     }
 
     /// Reads the extended attributes of a file or folder, sorted by name. Other entries have none.

@@ -1,5 +1,7 @@
 //! One file, folder or link of a context.
 
+use crate::Stamp;
+
 /// Something in a context, as its own `stat` describes it: a link is never followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -14,6 +16,8 @@ pub struct Entry {
     pub modified: (i64, u32),
     /// What tells hard links of one file, if there are several.
     pub hard_link: Option<HardLink>,
+    /// What tells whether it is still the one that was listed.
+    pub stamp: Stamp,
 }
 
 /// What an [`Entry`] is. Sockets never get this far: an image cannot hold one.

@@ -10,6 +10,7 @@ mod context;
 mod dockerfile;
 mod entry;
 pub mod ignore;
+mod opener;
 mod root;
 mod tar;
 mod walk;
@@ -17,5 +18,6 @@ mod xattr;
 
 pub use context::Context;
 pub use entry::{Entry, EntryKind, HardLink};
+pub use opener::{Opened, Opener, Stamp};
 pub use tar::{ContextTar, TarOptions, Xattrs};
 pub use walk::Walk;

@@ -117,7 +117,8 @@ pub(crate) fn open_folder(parent: impl AsFd, name: &OsStr) -> io::Result<OwnedFd
     Ok(rustix::fs::openat(parent, name, FOLDER, Mode::empty())?)
 }
 
-fn open_regular(parent: impl AsFd, name: &OsStr) -> io::Result<File> {
+/// Opens the regular file `name`, which may not be a link.
+pub(crate) fn open_regular(parent: impl AsFd, name: &OsStr) -> io::Result<File> {
     let file = rustix::fs::openat(parent, name, FILE, Mode::empty())?;
     match FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode) {
         FileType::RegularFile => Ok(File::from(file)),

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 
 use crate::context::{Inner, unreadable};
 use crate::ignore::{Matched, Rules};
-use crate::{Entry, EntryKind, HardLink, root};
+use crate::{Entry, EntryKind, HardLink, Stamp, root};
 
 /// How deep folders may be nested: each level is a file held open.
 const MOST_LEVELS: usize = 500;
@@ -214,8 +214,8 @@ fn entry(path: String, kind: io::Result<EntryKind>, stat: &Stat) -> Result<Entry
     let linked = matches!(kind, EntryKind::File { .. }) && names > 1;
     let hard_link =
         linked.then_some(HardLink { device: stat.st_dev as u64, inode: stat.st_ino as u64, names });
-    let modified = (stat.st_mtime as i64, stat.st_mtime_nsec as u32);
-    Ok(Entry { path, kind, mode: stat.st_mode as u32 & 0o7777, modified, hard_link })
+    let (mode, stamp) = (stat.st_mode as u32 & 0o7777, Stamp::of(stat));
+    Ok(Entry { path, kind, mode, modified: stamp.modified, hard_link, stamp })
 }
 
 fn unusable_name(path: &str, name: &OsStr) -> Error {

@@ -11,8 +11,16 @@ const MOST: usize = 64 << 10;
 
 /// Reads all, sorted by name. A file system that knows none has none; a name that is not UTF-8 is left out.
 pub(crate) fn all(file: impl AsFd) -> io::Result<Vec<(String, Vec<u8>)>> {
-    let mut names = vec![0; MOST];
+    // The usual answer is "none", and most lists are short.
+    let mut names = vec![0; 256];
     let length = match flistxattr(&file, &mut names[..]) {
+        Err(Errno::RANGE) => {
+            names.resize(MOST, 0);
+            flistxattr(&file, &mut names[..])
+        }
+        other => other,
+    };
+    let length = match length {
         Ok(length) => length,
         Err(Errno::OPNOTSUPP) => return Ok(Vec::new()),
         Err(error) => return Err(error.into()),

@@ -13,6 +13,7 @@ use boxwright_dockerfile::plan::{Action, Base, Options, Plan, Source, StageId};
 use boxwright_image::pack::PackFormat;
 
 use crate::files::Files;
+use crate::memory::FileMemory;
 use crate::stage::{Outcome, Stage, Surroundings};
 use crate::store::Store;
 use crate::{base, blocking, config, publish, time};
@@ -200,6 +201,14 @@ impl Build<'_> {
             self.session.events.emit(Event::StepFinished { step: id, result }).await;
             let line = step.span.line(&self.text);
             done.map_err(|error| error.with_context("location", format!("{}:{line}", self.name)))?;
+            if let Some(files) = self.files.clone() {
+                // What is not remembered is read again: no reason to fail.
+                blocking(move || {
+                    files.save();
+                    Ok(())
+                })
+                .await?;
+            }
         }
         let env = evaluated.result.env.iter().map(|(name, value)| format!("{name}={value}"));
         stage.config.config.env = env.collect();
@@ -215,8 +224,15 @@ impl Build<'_> {
                 if let Some(files) = &self.files {
                     return Ok(files.clone());
                 }
-                let context = self.context.clone();
-                let files = Arc::new(blocking(move || Files::of_context(context)).await?);
+                let (context, keeps) = (self.context.clone(), self.remembers_files());
+                let list = move || {
+                    let memory = match keeps {
+                        true => store.file_memory(context.folder()),
+                        false => FileMemory::default(),
+                    };
+                    Files::of_context(context, memory)
+                };
+                let files = Arc::new(blocking(list).await?);
                 for socket in &files.sockets {
                     let message =
                         format!("the socket `{socket}` is left out: no image can hold one");
@@ -243,6 +259,11 @@ impl Build<'_> {
             .with_remedy("put the files into the build context")),
             Source::Scratch => Ok(Arc::new(Files::nothing())),
         }
+    }
+
+    /// Whether another build may find the same files in the same place.
+    fn remembers_files(&self) -> bool {
+        matches!(self.request.context, ContextSource::Folder(_))
     }
 
     async fn warn(&self, all: &[Diagnostic]) {

@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use boxwright_core::{CancellationToken, Digest, Error, ErrorKind, Result};
-use boxwright_image::layer::{self, LayerWriter, StoredLayer};
+use boxwright_image::layer::{self, EndedLayer, LayerWriter};
 use boxwright_image::layout::Layout;
 use boxwright_image::tar::{Header, Kind};
 
-use crate::files::{Files, Hashed, Origin};
+use crate::files::{Files, Origin};
+use crate::read::{self, Ahead};
 
 /// The entries of a layer, by their paths.
 #[derive(Debug, Default)]
@@ -34,7 +35,7 @@ pub(crate) struct Entry {
 #[derive(Clone, Debug)]
 pub(crate) enum Content {
     Nothing,
-    /// A file of the source, and the digest that it had when it was chosen.
+    /// A file of the source, and the digest that it had when it was chosen. `None`: it was not read yet.
     Source(PathBuf, Option<Digest>),
     Text(Arc<str>),
     /// Offset and length in the spool.
@@ -60,9 +61,19 @@ impl Draft {
         layout: &Layout,
         files: &Files,
         cancel: &CancellationToken,
-    ) -> Result<StoredLayer> {
+    ) -> Result<EndedLayer> {
         self.tie_links();
         self.spool_image(files)?;
+        let sources = self.entries.values().filter_map(source_of).collect();
+        read::ahead(sources, files, |ahead| self.write_entries(layout, ahead, cancel))
+    }
+
+    fn write_entries(
+        &self,
+        layout: &Layout,
+        ahead: &mut Ahead<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<EndedLayer> {
         let mut layer = LayerWriter::new(layout)?;
         for (path, entry) in &self.entries {
             if cancel.is_cancelled() {
@@ -78,15 +89,21 @@ impl Draft {
                     layer.add(&header, &mut spool.take(*length))?;
                 }
                 Content::Source(source, digest) => {
-                    let mut content = Hashed::new(files.open(source)?);
+                    let mut header = header;
+                    let mut content = ahead.next(source)?;
+                    if digest.is_none() {
+                        header.xattrs = content.xattrs();
+                    }
                     layer.add(&header, &mut content)?;
-                    if digest.as_ref() != Some(&content.finish()) {
+                    let found = content.finish()?;
+                    if digest.as_ref().is_some_and(|digest| *digest != found) {
+                        ahead.forget();
                         return Err(changed(source));
                     }
                 }
             }
         }
-        layer.finish()
+        layer.end()
     }
 
     /// Makes the first of several hard links the file, and the others links to it.

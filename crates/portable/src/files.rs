@@ -1,10 +1,10 @@
 //! Files that can be copied: of the build context, or of an image.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use boxwright_context::{Context, Entry, EntryKind};
 use boxwright_core::{Descriptor, Digest, Error, ErrorKind, Result};
@@ -12,7 +12,9 @@ use boxwright_image::layer;
 use boxwright_image::layout::Layout;
 use boxwright_image::tar::{Header, Kind};
 use boxwright_image::view::{self, Node, NodeKind, Tree};
-use sha2::Digest as _;
+
+use crate::facts::{Fact, Facts};
+use crate::memory::FileMemory;
 
 /// The files of one place, by their paths relative to its root.
 #[derive(Debug)]
@@ -27,7 +29,7 @@ pub(crate) struct Files {
 #[derive(Debug)]
 pub(crate) enum Origin {
     Nothing,
-    Context(Context),
+    Context(Context, Facts),
     Image { layout: Layout, layers: Vec<(Descriptor, Digest)>, tree: Arc<Tree> },
 }
 
@@ -45,8 +47,14 @@ impl Files {
         Self { origin: Origin::Nothing, files: BTreeMap::new(), sockets: Vec::new() }
     }
 
-    /// Lists a context. Blocks.
-    pub(crate) fn of_context(context: Context) -> Result<Self> {
+    /// Lists a context, of which `memory` knows what was found out before. Blocks.
+    pub(crate) fn of_context(context: Context, memory: FileMemory) -> Result<Self> {
+        Self::listed_at(context, memory, SystemTime::now())
+    }
+
+    /// Lists a context as [`Files::of_context`] does, at the time `now`.
+    pub(crate) fn listed_at(context: Context, memory: FileMemory, now: SystemTime) -> Result<Self> {
+        let facts = Facts::new(memory, now);
         let mut files = BTreeMap::new();
         let mut walk = context.walk();
         for entry in &mut walk {
@@ -59,7 +67,7 @@ impl Files {
             );
         }
         let sockets = walk.sockets().to_vec();
-        Ok(Self { origin: Origin::Context(context), files, sockets })
+        Ok(Self { origin: Origin::Context(context, facts), files, sockets })
     }
 
     /// Lists an image.
@@ -97,29 +105,41 @@ impl Files {
         })
     }
 
-    /// Describes a file in full: with its attributes, and the digest of a regular file's content. Blocks.
+    /// Describes a file: with its attributes and the digest of a regular file's content, unless it is a file
+    /// of a context that was not read yet.
     pub(crate) fn describe(&self, file: &File) -> Result<(Header, Option<Digest>)> {
         let mut header = file.header.clone();
-        let (Origin::Context(context), Some(entry)) = (&self.origin, &file.entry) else {
+        let (Origin::Context(context, facts), Some(entry)) = (&self.origin, &file.entry) else {
             return Ok((header, file.digest.clone()));
         };
-        header.xattrs = context.xattrs(entry)?.into_iter().collect();
-        let digest = match header.kind {
-            Kind::File { .. } => {
-                let mut content = Hashed::new(context.open_file(entry)?);
-                io::copy(&mut content, &mut io::sink())
-                    .map_err(|error| unreadable(entry, error))?;
-                Some(content.finish())
-            }
-            _ => None,
-        };
-        Ok((header, digest))
+        if let Some(fact) = facts.find(entry) {
+            header.xattrs = fact.xattrs;
+            return Ok((header, fact.digest));
+        }
+        if entry.kind == EntryKind::Folder {
+            let fact = Fact { xattrs: context.xattrs(entry)?.into_iter().collect(), digest: None };
+            facts.learn(entry, &fact);
+            header.xattrs = fact.xattrs;
+        }
+        Ok((header, None))
+    }
+
+    /// Keeps what was found out of a context for later builds, as far as that is possible. Blocks.
+    pub(crate) fn save(&self) {
+        if let Origin::Context(_, facts) = &self.origin {
+            facts.save();
+        }
+    }
+
+    /// Returns the entry of the context that `path` is, if it is one.
+    pub(crate) fn entry(&self, path: &Path) -> Option<&Entry> {
+        self.get(path)?.entry.as_ref()
     }
 
     /// Opens a regular file of a context.
     pub(crate) fn open(&self, path: &Path) -> Result<std::fs::File> {
-        match (&self.origin, self.get(path).and_then(|file| file.entry.as_ref())) {
-            (Origin::Context(context), Some(entry)) => context.open_file(entry),
+        match (&self.origin, self.entry(path)) {
+            (Origin::Context(context, _), Some(entry)) => context.open_file(entry),
             _ => {
                 Err(Error::new(ErrorKind::Bug, "a file of an image is opened as one of a context"))
             }
@@ -129,33 +149,9 @@ impl Files {
     /// Returns the ignore file that may have excluded something.
     pub(crate) fn ignore_file(&self) -> Option<&str> {
         match &self.origin {
-            Origin::Context(context) => context.ignore_file_name(),
+            Origin::Context(context, _) => context.ignore_file_name(),
             _ => None,
         }
-    }
-}
-
-/// Hashes what is read through it.
-pub(crate) struct Hashed<R> {
-    inner: R,
-    hasher: sha2::Sha256,
-}
-
-impl<R: Read> Hashed<R> {
-    pub(crate) fn new(inner: R) -> Self {
-        Self { inner, hasher: sha2::Sha256::new() }
-    }
-
-    pub(crate) fn finish(self) -> Digest {
-        Digest::from_sha256(self.hasher.finalize().into())
-    }
-}
-
-impl<R: Read> Read for Hashed<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.hasher.update(&buffer[..count]);
-        Ok(count)
     }
 }
 
@@ -209,9 +205,4 @@ pub(crate) fn stack(
         layer::add_layer(Arc::make_mut(tree), layout, &manifest, number)?;
     }
     Ok(())
-}
-
-fn unreadable(entry: &Entry, error: io::Error) -> Error {
-    Error::new(ErrorKind::InvalidInput, format!("cannot read `{}` in the context", entry.path))
-        .with_source(error)
 }

@@ -13,9 +13,10 @@ use crate::archive;
 use crate::files::{Files, Origin};
 use crate::glob;
 use crate::key::Key;
+use crate::read;
 
 /// What one source of a copy comes to.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Picked {
     /// What is in a folder, and how the folder itself is.
     Folder { own: Option<Header>, inside: Vec<Chosen> },
@@ -30,13 +31,14 @@ pub(crate) enum Picked {
 }
 
 /// A file of the source.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Chosen {
     /// Where it goes, relative to the destination. Empty for a file that is named later.
     pub(crate) path: PathBuf,
     /// Where it is in the source.
     pub(crate) source: PathBuf,
     pub(crate) header: Header,
+    /// Of a regular file's content; `None` until it was read.
     pub(crate) digest: Option<Digest>,
     pub(crate) link: Option<(u64, u64)>,
 }
@@ -63,6 +65,68 @@ pub(crate) fn select(step: &CopyStep, files: &Files) -> Result<Vec<Picked>> {
         }
     }
     Ok(all)
+}
+
+/// What of a selection was not read yet.
+#[derive(Debug, Default)]
+pub(crate) struct Unread {
+    /// The files, in the source.
+    pub(crate) files: Vec<PathBuf>,
+    /// Their bytes.
+    bytes: u64,
+    /// The bytes of all regular files of the selection.
+    all: u64,
+}
+
+impl Unread {
+    pub(crate) fn of(selection: &mut [Picked]) -> Self {
+        let mut unread = Self::default();
+        each(selection, |file| {
+            let Kind::File { size } = file.header.kind else { return };
+            unread.all += size;
+            if file.digest.is_none() {
+                unread.bytes += size;
+                unread.files.push(file.source.clone());
+            }
+        });
+        unread
+    }
+
+    /// Whether it is so much that the step was hardly done before with it: then the layer is written while
+    /// the files are read, and thrown away if the step turns out to be known.
+    pub(crate) fn is_most(&self) -> bool {
+        self.bytes * 2 > self.all
+    }
+}
+
+/// Completes a selection by what is known of its files, and reads those that nobody read yet. Blocks.
+pub(crate) fn complete(selection: &mut [Picked], files: &Files) -> Result<()> {
+    read::read_all(&Unread::of(selection).files, files)?;
+    let mut failed = Ok(());
+    each(selection, |file| {
+        if let Some(found) = files.get(&file.source).filter(|_| file.digest.is_none()) {
+            match files.describe(found) {
+                Ok((header, digest)) => {
+                    (file.header.xattrs, file.digest) = (header.xattrs, digest);
+                }
+                Err(error) => failed = Err(error),
+            }
+        }
+    });
+    failed
+}
+
+/// Calls `change` with every file of a selection.
+fn each(selection: &mut [Picked], mut change: impl FnMut(&mut Chosen)) {
+    for picked in selection {
+        match picked {
+            Picked::Folder { inside, .. } | Picked::Parents(inside) => {
+                inside.iter_mut().for_each(&mut change);
+            }
+            Picked::File { file, .. } | Picked::Archive(file) => change(file),
+            Picked::Inline { .. } => {}
+        }
+    }
 }
 
 /// Adds everything that a selection says, but times, to a key.
@@ -118,7 +182,7 @@ fn pick(step: &CopyStep, files: &Files, rules: &Rules, path: &Path) -> Result<Pi
     let chosen = choose(files, PathBuf::new(), &at)?;
     if unpacks
         && is_file
-        && matches!(files.origin, Origin::Context(_))
+        && matches!(files.origin, Origin::Context(..))
         && archive::is(files.open(&at)?)
     {
         return Ok(Picked::Archive(chosen));
@@ -199,10 +263,10 @@ fn excludes(rules: &Rules, path: &Path) -> bool {
 fn missing(files: &Files, path: &Path) -> Error {
     let error = Error::new(ErrorKind::NotFound, format!("cannot copy `/{}`", path.display()));
     match (&files.origin, files.ignore_file()) {
-        (Origin::Context(_), Some(name)) => error
+        (Origin::Context(..), Some(name)) => error
             .with_cause(format!("it is not in the context, or `{name}` excludes it"))
             .with_remedy(format!("correct the path, or include it in `{name}`")),
-        (Origin::Context(_), None) => error.with_cause("it is not in the context"),
+        (Origin::Context(..), None) => error.with_cause("it is not in the context"),
         _ => error.with_cause("it is not in the stage or image that it is copied from"),
     }
 }

@@ -7,6 +7,7 @@ use boxwright_core::{
 };
 use boxwright_dockerfile::plan::{Action, CopyStep, Evaluated, Step};
 use boxwright_image::config::ImageConfig;
+use boxwright_image::layer::EndedLayer;
 use boxwright_image::pack::PackFormat;
 use boxwright_image::view::Tree;
 
@@ -16,7 +17,7 @@ use crate::config;
 use crate::files::{self, Files};
 use crate::key::Key;
 use crate::owner;
-use crate::select::{self, Picked};
+use crate::select::{self, Picked, Unread};
 use crate::store::{Record, Store};
 use crate::time;
 
@@ -96,9 +97,31 @@ impl Stage {
             .with(format!("{:?}", around.epoch))
             .with(format!("{:?}", step.action));
         let mut selection = Vec::new();
+        let mut early = None;
         if let Action::Copy(copy) = &step.action {
-            let (copy, files) = (copy.clone(), files.clone());
-            selection = blocking(move || select::select(&copy, &files)).await?;
+            let (copy, source) = (copy.clone(), files.clone());
+            let select = move || {
+                let mut selection = select::select(&copy, &source)?;
+                let is_early = Unread::of(&mut selection).is_most();
+                if !is_early {
+                    select::complete(&mut selection, &source)?;
+                }
+                Ok((selection, is_early))
+            };
+            let is_early;
+            (selection, is_early) = blocking(select).await?;
+            if is_early {
+                let created = around.epoch.unwrap_or_else(time::now);
+                let chosen = selection.clone();
+                let layer = self.layer(&step.action, chosen, files, created, around).await?;
+                early = Some((created, layer));
+                let source = files.clone();
+                selection = blocking(move || {
+                    select::complete(&mut selection, &source)?;
+                    Ok(selection)
+                })
+                .await?;
+            }
             select::add_to_key(&selection, &mut key);
         }
         let key = key.finish();
@@ -110,8 +133,16 @@ impl Stage {
         let record = match known {
             Some(record) => record,
             None => {
-                let created = around.epoch.unwrap_or_else(time::now);
-                let layer = self.layer(&step.action, selection, files, created, around).await?;
+                let (created, layer) = match early {
+                    Some(early) => early,
+                    None => {
+                        let created = around.epoch.unwrap_or_else(time::now);
+                        let layer = self.layer(&step.action, selection, files, created, around);
+                        (created, layer.await?)
+                    }
+                };
+                let kept = move || layer.map(EndedLayer::keep).transpose();
+                let layer = blocking(kept).await?.map(|layer| (layer.descriptor, layer.diff_id));
                 let record = Record { created, layer };
                 around.store.remember(&key, &record)?;
                 record
@@ -138,7 +169,7 @@ impl Stage {
         files: &Arc<Files>,
         time: i64,
         around: &Surroundings,
-    ) -> Result<Option<(Descriptor, Digest)>> {
+    ) -> Result<Option<EndedLayer>> {
         let owner = match action {
             Action::Copy(copy) => copy.owner.clone(),
             Action::WorkingDirectory { user, .. } => Some(user.clone()).filter(|it| !it.is_empty()),
@@ -169,8 +200,7 @@ impl Stage {
             if let Some(epoch) = epoch {
                 draft.set_time(epoch);
             }
-            let layer = draft.write(&layout, &files, &cancel)?;
-            Ok(Some((layer.descriptor, layer.diff_id)))
+            draft.write(&layout, &files, &cancel).map(Some)
         })
         .await
     }

@@ -12,6 +12,8 @@ use boxwright_image::pack::{PackFormat, Packer};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::memory::FileMemory;
+
 /// An OCI layout with indexes beside it: names of images, images that were built here, and results of steps.
 /// Cheap to clone.
 ///
@@ -49,6 +51,7 @@ struct Built {
 const STEPS: &str = "steps";
 const NAMES: &str = "names";
 const BUILT: &str = "built";
+const FILES: &str = "files";
 
 impl Store {
     /// Opens the store in `folder`, and makes it if there is none.
@@ -58,7 +61,7 @@ impl Store {
     /// [`ErrorKind::Unavailable`] when the folder cannot be made or written.
     pub fn open(folder: impl Into<PathBuf>) -> Result<Self> {
         let layout = Layout::open(folder)?;
-        for index in [STEPS, NAMES, BUILT] {
+        for index in [STEPS, NAMES, BUILT, FILES] {
             let folder = layout.folder().join(index);
             std::fs::create_dir_all(&folder).map_err(|error| cannot_write(&folder, error))?;
         }
@@ -177,6 +180,11 @@ impl Store {
             return Ok(None);
         }
         Ok(Some(record))
+    }
+
+    /// Returns what is known of the files in `folder`.
+    pub(crate) fn file_memory(&self, folder: &Path) -> FileMemory {
+        FileMemory::open(&self.layout.folder().join(FILES), folder)
     }
 
     /// Notes what the step of `key` came to.

@@ -11,7 +11,7 @@ use boxwright_core::{Descriptor, Digest, Manifest};
 
 pub use canonical::{canonical_header, kept_xattrs};
 pub use read::{EachFile, add_layer, read_files};
-pub use writer::{CanonicalWriter, LayerWriter};
+pub use writer::{CanonicalWriter, EndedLayer, LayerWriter};
 
 /// A layer that was written into a store.
 #[derive(Clone, Debug, PartialEq, Eq)]

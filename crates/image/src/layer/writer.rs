@@ -51,8 +51,38 @@ impl LayerWriter {
     ///
     /// [`ErrorKind::Exhausted`] when the disk is full, [`ErrorKind::Unavailable`] when it cannot be written.
     pub fn finish(self) -> Result<StoredLayer> {
+        self.end()?.keep()
+    }
+
+    /// Ends the layer. It is gone when it is dropped and not kept.
+    ///
+    /// # Errors
+    ///
+    /// As [`LayerWriter::finish`].
+    pub fn end(self) -> Result<EndedLayer> {
         let (file, diff_id, size) = self.tar.finish()?;
-        self.layout.keep(file, diff_id.clone(), None)?;
+        Ok(EndedLayer { layout: self.layout, file, diff_id, size })
+    }
+}
+
+/// A layer that is written and not in the store yet.
+#[derive(Debug)]
+pub struct EndedLayer {
+    layout: Layout,
+    file: NamedTempFile,
+    diff_id: Digest,
+    size: u64,
+}
+
+impl EndedLayer {
+    /// Keeps the layer.
+    ///
+    /// # Errors
+    ///
+    /// As [`LayerWriter::finish`].
+    pub fn keep(self) -> Result<StoredLayer> {
+        let Self { layout, file, diff_id, size } = self;
+        layout.keep(file, diff_id.clone(), None)?;
         let media_type = OCI_LAYER.to_owned();
         let descriptor = Descriptor { media_type, digest: diff_id.clone(), size };
         Ok(StoredLayer { descriptor, diff_id, size })
