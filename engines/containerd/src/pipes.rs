@@ -122,14 +122,15 @@ async fn relay(
         };
         events.emit(Event::Output { stream, bytes: buffer[..count].to_vec() }).await;
     }
+    // Asked of the kernel itself: the runtime may not have heard yet that there is something.
     loop {
-        match pipe.try_read(&mut buffer) {
-            Ok(0) => return Ok(()),
+        match rustix::io::read(&pipe, &mut buffer[..]) {
+            Ok(0) | Err(rustix::io::Errno::AGAIN) => return Ok(()),
             Ok(count) => {
                 events.emit(Event::Output { stream, bytes: buffer[..count].to_vec() }).await;
             }
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(()),
-            Err(error) => return Err(broken(error)),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(broken(error.into())),
         }
     }
 }

@@ -2,13 +2,16 @@
 
 use std::fs::File;
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use boxwright_core::{Error, ErrorKind, Result};
 use containerd_client::types::Mount;
 
 /// The largest file with users or groups that is read.
 const FILE_LIMIT: u64 = 4 << 20;
+
+/// How many links a name may lead through.
+const MOST_LINKS: usize = 8;
 
 /// A user in numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,19 +141,46 @@ fn folders(rootfs: &[Mount]) -> Vec<PathBuf> {
 
 /// Reads the file `name` as the stack shows it, or `None` if it has none.
 fn read(folders: &[PathBuf], name: &str) -> Result<Option<String>> {
-    for folder in folders {
-        match look(folder, name) {
-            Ok(Found::File(file)) => {
+    let mut wanted = PathBuf::from(name);
+    for _ in 0..MOST_LINKS {
+        match find_file(folders, &wanted).map_err(|error| unreadable(name, error))? {
+            Found::File(file) => {
                 let mut bytes = Vec::new();
                 file.take(FILE_LIMIT).read_to_end(&mut bytes).map_err(|e| unreadable(name, e))?;
                 return Ok(Some(String::from_utf8_lossy(&bytes).into_owned()));
             }
-            Ok(Found::Removed) => return Ok(None),
-            Ok(Found::Below) => {}
-            Err(error) => return Err(unreadable(name, error)),
+            Found::Link(target) => wanted = follow(&wanted, &target),
+            Found::Nothing | Found::Below => return Ok(None),
         }
     }
     Ok(None)
+}
+
+/// Returns what the uppermost folder that has anything to say of a file has.
+fn find_file(folders: &[PathBuf], name: &Path) -> std::io::Result<Found> {
+    for folder in folders {
+        match look(folder, name)? {
+            Found::Below => {}
+            found => return Ok(found),
+        }
+    }
+    Ok(Found::Nothing)
+}
+
+/// Returns where a link leads, never out of the root.
+fn follow(link: &Path, target: &Path) -> PathBuf {
+    let mut path = match target.is_absolute() {
+        true => PathBuf::new(),
+        false => link.parent().map(Path::to_owned).unwrap_or_default(),
+    };
+    for part in target.components() {
+        match part {
+            Component::Normal(name) => path.push(name),
+            Component::ParentDir => drop(path.pop()),
+            _ => {}
+        }
+    }
+    path
 }
 
 fn unreadable(name: &str, error: std::io::Error) -> Error {
@@ -162,35 +192,45 @@ fn unreadable(name: &str, error: std::io::Error) -> Error {
 /// What one folder of a stack has of a file.
 enum Found {
     File(File),
-    /// This and everything below hide it.
-    Removed,
-    /// Nothing: it is for the folders below to say.
+    /// A link; it leads through the whole stack.
+    Link(PathBuf),
+    /// No file, and none below counts.
+    Nothing,
+    /// It is for the folders below to say.
     Below,
 }
 
 #[cfg(target_os = "linux")]
-fn look(folder: &Path, name: &str) -> std::io::Result<Found> {
-    use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
+fn look(folder: &Path, name: &Path) -> std::io::Result<Found> {
+    use rustix::fs::{
+        CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2, readlinkat,
+    };
     use rustix::io::Errno;
     let root =
         openat(CWD, folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
     // Nothing is opened before it is known to be a file: a device or a pipe would act on it.
-    let path = OFlags::PATH | OFlags::CLOEXEC;
+    let path = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let found = match openat2(&root, name, path, Mode::empty(), inside) {
         Ok(found) => found,
         Err(Errno::NOENT) => {
-            let parent = name.rsplit_once('/').map_or("", |(parent, _)| parent);
-            return Ok(if is_opaque(&folder.join(parent)) { Found::Removed } else { Found::Below });
+            let parent = name.parent().unwrap_or(Path::new(""));
+            return Ok(if is_opaque(&folder.join(parent)) { Found::Nothing } else { Found::Below });
         }
         // A folder on the way was removed, or is something else now.
-        Err(Errno::NOTDIR | Errno::LOOP) => return Ok(Found::Removed),
+        Err(Errno::NOTDIR | Errno::LOOP) => return Ok(Found::Nothing),
         Err(error) => return Err(error.into()),
     };
-    if FileType::from_raw_mode(fstat(&found)?.st_mode) != FileType::RegularFile {
-        return Ok(Found::Removed);
+    match FileType::from_raw_mode(fstat(&found)?.st_mode) {
+        FileType::RegularFile => {}
+        FileType::Symlink => {
+            use std::os::unix::ffi::OsStringExt as _;
+            let target = readlinkat(&found, "", Vec::new())?.into_bytes();
+            return Ok(Found::Link(PathBuf::from(std::ffi::OsString::from_vec(target))));
+        }
+        _ => return Ok(Found::Nothing),
     }
-    let reading = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let reading = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
     Ok(Found::File(File::from(openat2(&root, name, reading, Mode::empty(), inside)?)))
 }
 
@@ -204,8 +244,8 @@ fn is_opaque(folder: &Path) -> bool {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn look(_folder: &Path, _name: &str) -> std::io::Result<Found> {
-    Ok(Found::Removed)
+fn look(_folder: &Path, _name: &Path) -> std::io::Result<Found> {
+    Ok(Found::Nothing)
 }
 
 #[cfg(test)]
@@ -263,5 +303,7 @@ mod tests {
         std::os::unix::fs::symlink("/etc/hostname", upper.join("etc/passwd")).unwrap();
         // Inside the image there is no such file, and the link hides the one below.
         assert!(resolve("www-data", std::slice::from_ref(&mount)).is_err());
+        std::fs::write(lower.join("etc/hostname"), PASSWD).unwrap();
+        assert_eq!(resolve("www-data", std::slice::from_ref(&mount)).unwrap().uid, 33);
     }
 }
