@@ -182,6 +182,30 @@ impl Image {
         Ok(tree.read_file(layout, manifest, path, FILE_LIMIT).await?)
     }
 
+    /// Returns the content of the file that `path` leads to when links are followed, of at most `limit` bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Engine`] when there is no file, or a larger one.
+    pub async fn read_through_links(&self, path: &str, limit: u64) -> CaseResult<Vec<u8>> {
+        let Inner { layout, manifest, tree, .. } = &*self.0;
+        Ok(tree.read_file(layout, manifest, path, limit).await?)
+    }
+
+    /// Returns the bytes of the manifest and of the config.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Engine`] when one is not there.
+    pub async fn documents(&self) -> CaseResult<[Vec<u8>; 2]> {
+        let Inner { layout, manifest, .. } = &*self.0;
+        let limit = boxwright_image::manifest::DOCUMENT_LIMIT;
+        Ok([
+            layout.read(&manifest.descriptor.digest, limit).await?,
+            layout.read(&manifest.config.digest, limit).await?,
+        ])
+    }
+
     /// Returns the content of the file at `path` as text.
     ///
     /// # Errors

@@ -23,12 +23,6 @@ pub struct Case {
 }
 
 impl Case {
-    /// Returns whether the case takes images away, which some engines only bear while nothing else happens.
-    #[must_use]
-    pub fn is_exclusive(&self) -> bool {
-        self.needs.contains(&Capability::Remove)
-    }
-
     /// Returns the part of the id before the slash.
     #[must_use]
     pub fn subject(&self) -> &'static str {
@@ -39,6 +33,66 @@ impl Case {
 impl fmt::Debug for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Case").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// What a run can run on an engine: a case of the suite, or one of a corpus.
+pub trait Runnable: Clone + Send + Sync {
+    /// Returns what it is called in reports, e.g. `copy/keeps-file-mode`.
+    fn id(&self) -> &str;
+    /// Returns what it finds out, as one sentence.
+    fn promise(&self) -> String;
+    /// Returns the words that stand for it in names of images.
+    fn slug(&self) -> String;
+    /// Returns what the engine must be able to do.
+    fn needs(&self) -> &[Capability];
+    /// Returns what the engine's own builder must understand.
+    fn features(&self) -> &[Feature];
+    /// Returns whether a feature that is declared unsupported is shown to work when the case passes.
+    fn proves_features(&self) -> bool;
+    /// Returns whether it takes images away, which some engines only bear while nothing else happens.
+    fn is_exclusive(&self) -> bool;
+    /// Returns the groups that reports count it in.
+    fn groups(&self) -> Vec<String>;
+    /// Begins it.
+    fn start(&self, cx: Cx) -> CaseFuture;
+}
+
+impl Runnable for Case {
+    fn id(&self) -> &str {
+        self.id
+    }
+
+    fn promise(&self) -> String {
+        self.promise.to_owned()
+    }
+
+    fn slug(&self) -> String {
+        self.id.to_owned()
+    }
+
+    fn needs(&self) -> &[Capability] {
+        self.needs
+    }
+
+    fn features(&self) -> &[Feature] {
+        self.features
+    }
+
+    fn proves_features(&self) -> bool {
+        true
+    }
+
+    fn is_exclusive(&self) -> bool {
+        self.needs.contains(&Capability::Remove)
+    }
+
+    fn groups(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn start(&self, cx: Cx) -> CaseFuture {
+        (self.run)(cx)
     }
 }
 

@@ -11,6 +11,7 @@ use clap::Args;
 
 use crate::case::{Case, Failure};
 use crate::column::{Column, Columns, Missing};
+use crate::corpus::{self, Images};
 use crate::environment::Environment;
 use crate::report::terminal::{self, Style};
 use crate::report::{Report, html, json, junit};
@@ -47,6 +48,19 @@ pub struct Arguments {
     /// Lists the cases and runs none
     #[arg(long)]
     pub list: bool,
+    /// Runs the cases of other builders in DIR instead: one corpus, or a folder of several. May be given several times
+    #[arg(long, value_name = "DIR")]
+    pub corpus: Vec<PathBuf>,
+    /// Uses the image TO where a case of a corpus names FROM, a repository or the beginning of one. May be given
+    /// several times
+    #[arg(long, value_name = "FROM=TO", requires = "corpus")]
+    pub registry_map: Vec<String>,
+    /// Runs only cases of a corpus that need no bigger base image
+    #[arg(long, value_name = "IMAGE", requires = "corpus")]
+    pub images: Option<Images>,
+    /// Compares the images of a corpus with those that this column of the report made; else with those of the first
+    #[arg(long, value_name = "COLUMN", requires = "corpus")]
+    pub reference: Option<String>,
 }
 
 /// Runs what `arguments` say, writes the report to `out` and the progress to `progress`, and returns
@@ -63,6 +77,9 @@ pub async fn run(
     out: &mut (dyn Write + Send),
     progress: &mut (dyn Write + Send),
 ) -> Result<bool> {
+    if !arguments.corpus.is_empty() {
+        return corpus::run::run(arguments, host, style, out, progress).await;
+    }
     let cases = select(arguments)?;
     if arguments.list {
         let width = cases.iter().map(|case| case.id.len()).max().unwrap_or(0);
@@ -85,18 +102,22 @@ pub async fn run(
         .await;
     let seconds = start.elapsed().as_secs_f64();
     let report = Report::new(&run, results, &columns.missing, &arguments.require, seconds);
-    if let Some(folder) = &arguments.report_dir {
-        write_files(&report, &host.absolute(folder)).map_err(|failure| {
-            Error::new(ErrorKind::Unavailable, "cannot write the report")
-                .with_cause(failure.to_string())
-        })?;
-    }
+    write_report(&report, arguments, host)?;
     out.write_all(terminal::render(&report, style).as_bytes()).map_err(cannot_write)?;
     Ok(report.failures() == 0)
 }
 
-fn cannot_write(error: std::io::Error) -> Error {
+pub(crate) fn cannot_write(error: std::io::Error) -> Error {
     Error::new(ErrorKind::Unavailable, "cannot write the report").with_source(error)
+}
+
+/// Writes the report where `arguments` want it, if anywhere.
+pub(crate) fn write_report(report: &Report, arguments: &Arguments, host: &Host) -> Result<()> {
+    let Some(folder) = &arguments.report_dir else { return Ok(()) };
+    write_files(report, &host.absolute(folder)).map_err(|failure| {
+        Error::new(ErrorKind::Unavailable, "cannot write the report")
+            .with_cause(failure.to_string())
+    })
 }
 
 fn write_files(report: &Report, folder: &std::path::Path) -> Result<(), Failure> {
@@ -122,7 +143,8 @@ fn select(arguments: &Arguments) -> Result<Vec<Case>> {
     Ok(chosen)
 }
 
-async fn columns(arguments: &Arguments, host: &Host) -> Result<Columns> {
+/// Opens the engines that `arguments` name. The fake one takes no part in corpora: it knows the cases of the suite.
+pub(crate) async fn columns(arguments: &Arguments, host: &Host) -> Result<Columns> {
     let environment = Arc::new(Environment::of_host(host));
     let settings = boxwright_engines::Settings::load(host)?;
     let catalog = boxwright_engines::catalog(&settings)?;
@@ -131,7 +153,7 @@ async fn columns(arguments: &Arguments, host: &Host) -> Result<Columns> {
         check_name(name, &known)?;
     }
     let mut columns = Columns::default();
-    if !arguments.no_fake {
+    if !arguments.no_fake && arguments.corpus.is_empty() {
         columns.extend(fake(host).await?);
     }
     columns.extend(Columns::open(&catalog, host, &environment).await);

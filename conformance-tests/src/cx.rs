@@ -18,7 +18,7 @@ use crate::environment::{Environment, RegistryKind};
 use crate::log::{Log, Recorder};
 
 /// The label on every image that a case builds.
-const LABEL: &str = "dev.boxwright.conformance";
+pub(crate) const LABEL: &str = "dev.boxwright.conformance";
 
 /// What one case on one engine may use. Cheap to clone.
 ///
@@ -81,6 +81,18 @@ impl Cx {
     #[must_use]
     pub fn engine(&self) -> &dyn Engine {
         self.0.column.engine.as_ref()
+    }
+
+    /// Returns the name of the column.
+    #[must_use]
+    pub fn column(&self) -> &str {
+        &self.0.column.name
+    }
+
+    /// Returns the words that are in all names of the case, and in those of no other.
+    #[must_use]
+    pub fn slug(&self) -> &str {
+        &self.0.slug
     }
 
     /// Returns the machine.

@@ -1,6 +1,7 @@
 //! The known differences between engines, as data.
 
 use crate::column::Column;
+use crate::corpus;
 
 /// A promise that an engine is known not to keep, and where that is written down.
 ///
@@ -51,11 +52,11 @@ fn numbers(version: &str) -> Vec<u32> {
     version[..end].split('.').map_while(|part| part.parse().ok()).collect()
 }
 
-/// Returns what of [`DIVERGENCES`] is known about a case in a column.
+/// Returns what of [`DIVERGENCES`], and of those of the corpora, is known about a case in a column.
 #[must_use]
 pub fn find(case: &str, column: &Column) -> Option<&'static Divergence> {
     let info = column.engine.info();
-    DIVERGENCES.iter().find(|known| {
+    DIVERGENCES.iter().chain(corpus::divergences::DIVERGENCES).find(|known| {
         known.case == case
             && known.engine == info.name.as_str()
             && known.builder.is_none_or(|builder| builder == info.builder)

@@ -14,6 +14,7 @@ mod case;
 pub mod cases;
 mod column;
 pub mod command;
+pub mod corpus;
 mod cx;
 pub mod divergence;
 mod environment;
@@ -27,7 +28,7 @@ mod tidy;
 mod verdict;
 
 pub use artifact::Image;
-pub use case::{Case, CaseFuture, CaseResult, Failure};
+pub use case::{Case, CaseFuture, CaseResult, Failure, Runnable};
 pub use column::{Column, Columns, Missing};
 pub use cx::{Attempt, Cx};
 pub use environment::{Environment, RegistryKind};

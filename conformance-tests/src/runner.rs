@@ -11,7 +11,7 @@ use futures_util::stream::{self, StreamExt as _};
 use serde::{Deserialize, Serialize};
 use tokio::sync::RwLock;
 
-use crate::case::{Case, CaseResult, Failure};
+use crate::case::{Case, CaseResult, Failure, Runnable};
 use crate::column::Column;
 use crate::cx::Cx;
 use crate::tidy::Tidy;
@@ -26,11 +26,11 @@ const GRACE: Duration = Duration::from_secs(30);
 
 /// What is to be run.
 #[derive(Clone, Debug)]
-pub struct Run {
+pub struct Run<C = Case> {
     /// Words that no other run has: they are part of every name that a case uses.
     pub name: String,
     /// The cases.
-    pub cases: Vec<Case>,
+    pub cases: Vec<C>,
     /// The engines.
     pub columns: Vec<Column>,
     /// How many cases run at once.
@@ -43,10 +43,10 @@ pub struct Run {
     pub evidence: Option<PathBuf>,
 }
 
-impl Run {
+impl<C: Runnable> Run<C> {
     /// Returns a run of `cases` on `columns`, eight at once.
     #[must_use]
-    pub fn new(cases: Vec<Case>, columns: Vec<Column>) -> Self {
+    pub fn new(cases: Vec<C>, columns: Vec<Column>) -> Self {
         let name = format!("run-{:x}-{:x}", std::process::id(), nanoseconds());
         Self { name, cases, columns, parallel: 8, limit: LIMIT, grace: GRACE, evidence: None }
     }
@@ -64,7 +64,7 @@ impl Run {
         for case in &self.cases {
             for tidy in &tidies {
                 let number = jobs.len();
-                jobs.push((number, *case, tidy));
+                jobs.push((number, case, tidy));
             }
         }
         // A stable sort: those that wait for everything else come last.
@@ -88,7 +88,7 @@ impl Run {
         outcomes
     }
 
-    async fn gated(&self, case: Case, tidy: &Tidy<'_>, host: &Host) -> Outcome {
+    async fn gated(&self, case: &C, tidy: &Tidy<'_>, host: &Host) -> Outcome {
         if case.is_exclusive() {
             let _alone = tidy.gate.write().await;
             self.one(case, tidy, host).await
@@ -98,24 +98,24 @@ impl Run {
         }
     }
 
-    async fn one(&self, case: Case, tidy: &Tidy<'_>, host: &Host) -> Outcome {
+    async fn one(&self, case: &C, tidy: &Tidy<'_>, host: &Host) -> Outcome {
         let column = tidy.column;
         let start = Instant::now();
         let outcome = |verdict| Outcome {
-            case: case.id.to_owned(),
+            case: case.id().to_owned(),
             column: column.name.clone(),
             verdict,
             seconds: start.elapsed().as_secs_f64(),
             evidence: None,
         };
         let capabilities = column.engine.capabilities();
-        for &need in case.needs {
+        for &need in case.needs() {
             if let Support::Unsupported { reason, remedy } = capabilities.get(need) {
                 let (reason, remedy) = (format!("`{need}`: {reason}"), (*remedy).to_owned());
                 return outcome(Verdict::Unsupported { reason, remedy });
             }
         }
-        let cx = match Cx::new(column, host, &self.name, case.id) {
+        let cx = match Cx::new(column, host, &self.name, &case.slug()) {
             Ok(cx) => cx,
             Err(failure) => return outcome(Verdict::Broken { reason: failure.to_string() }),
         };
@@ -133,7 +133,7 @@ impl Run {
         if outcome.verdict.is_failure()
             && let Some(folder) = &self.evidence
         {
-            let folder = folder.join(file_name(&column.name)).join(case.id);
+            let folder = folder.join(file_name(&column.name)).join(case.id());
             outcome.evidence = match evidence::write(&cx, &folder, &outcome.verdict).await {
                 Ok(()) => Some(folder),
                 // The verdict counts for more than what would explain it.
@@ -145,8 +145,8 @@ impl Run {
     }
 
     /// Runs the case and gives its result, however it ends.
-    async fn judged(&self, case: Case, cx: &Cx) -> CaseResult {
-        let mut task = tokio::spawn((case.run)(cx.clone()));
+    async fn judged(&self, case: &C, cx: &Cx) -> CaseResult {
+        let mut task = tokio::spawn(case.start(cx.clone()));
         if let Ok(ended) = tokio::time::timeout(self.limit, &mut task).await {
             return ended.unwrap_or_else(|panic| Err(panicked(panic)));
         }
@@ -160,32 +160,40 @@ impl Run {
 }
 
 /// Weighs what was found against what the engine declares and what is known of it.
-fn with_declarations(case: Case, column: &Column, found: Verdict) -> Verdict {
-    let refused = case.features.iter().find_map(|&feature| match column.engine.native(feature) {
+fn with_declarations(case: &impl Runnable, column: &Column, found: Verdict) -> Verdict {
+    let refused = case.features().iter().find_map(|&feature| match column.engine.native(feature) {
         Support::Unsupported { reason, remedy } => Some((feature, reason, remedy)),
         Support::Native | Support::Emulated { .. } => None,
     });
-    match (refused, divergence::find(case.id, column), found) {
-        (_, _, Verdict::Broken { reason }) => Verdict::Broken { reason },
-        (Some((feature, reason, _)), _, Verdict::Pass) => Verdict::Fail {
+    match (refused, found) {
+        (_, Verdict::Broken { reason }) => Verdict::Broken { reason },
+        (Some(_), Verdict::Pass) if !case.proves_features() => Verdict::Pass,
+        (Some((feature, reason, _)), Verdict::Pass) => Verdict::Fail {
             reason: format!("`{feature}` is declared unsupported ({reason}), and works"),
         },
-        (Some((feature, reason, remedy)), _, _) => Verdict::Unsupported {
+        (Some((feature, reason, remedy)), _) => Verdict::Unsupported {
             reason: format!("`{feature}`: {reason}"),
             remedy: remedy.to_owned(),
         },
-        (None, Some(known), Verdict::Pass) => Verdict::Fail {
+        (None, found) => known(case.id(), column, found),
+    }
+}
+
+/// Weighs what was found against the differences that are known.
+pub(crate) fn known(case: &str, column: &Column, found: Verdict) -> Verdict {
+    match (divergence::find(case, column), found) {
+        (Some(known), Verdict::Pass) => Verdict::Fail {
             reason: format!(
                 "it passes, and is listed as a divergence: {} ({})",
                 known.reason, known.link
             ),
         },
-        (None, Some(known), Verdict::Fail { reason: found }) => Verdict::Diverges {
+        (Some(known), Verdict::Fail { reason: found }) => Verdict::Diverges {
             reason: known.reason.to_owned(),
             link: known.link.to_owned(),
             found,
         },
-        (None, _, found) => found,
+        (_, found) => found,
     }
 }
 

@@ -207,7 +207,11 @@ mod tests {
             features: BTreeMap::new(),
             totals: BTreeMap::from([("pass".into(), 3), (verdict.name().into(), 1)]),
         };
-        let case = |id: &str| CaseReport { id: id.into(), promise: format!("{id} & kept") };
+        let case = |id: &str| CaseReport {
+            id: id.into(),
+            promise: format!("{id} & kept"),
+            groups: Vec::new(),
+        };
         Report {
             format: 1,
             run: "r".into(),

@@ -1,5 +1,6 @@
 //! The report as JUnit, for what shows the results of tests: `junit.xml`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use crate::case::{CaseResult, Failure};
 use crate::runner::Outcome;
 use crate::verdict::Verdict;
 
-/// Writes the report to `file`: one suite for each engine.
+/// Writes the report to `file`: one suite for each engine, and for each corpus on it.
 ///
 /// # Errors
 ///
@@ -24,10 +25,18 @@ pub fn write(report: &Report, file: &Path) -> CaseResult {
         suite.add_property(("version", column.version.as_str()));
         suite.add_property(("endpoint", column.endpoint.as_str()));
         let results = report.results.iter().filter(|result| result.column == column.name);
-        results.for_each(|result| {
+        let mut corpora: BTreeMap<&str, TestSuite> = BTreeMap::new();
+        for result in results {
+            let suite = match corpus_of(report, result) {
+                None => &mut suite,
+                Some(corpus) => corpora
+                    .entry(corpus)
+                    .or_insert_with(|| TestSuite::new(format!("{}: {corpus}", column.name))),
+            };
             suite.add_test_case(test_case(result));
-        });
+        }
         junit.add_test_suite(suite);
+        junit.add_test_suites(corpora.into_values());
     }
     let required = report.missing.iter().filter(|missing| missing.required);
     for missing in required {
@@ -42,6 +51,12 @@ pub fn write(report: &Report, file: &Path) -> CaseResult {
         .to_string()
         .map_err(|error| Failure::harness(format!("the report is no XML: {error}")))?;
     Ok(std::fs::write(file, text)?)
+}
+
+/// Returns the corpus that a case is of, if it is of one.
+fn corpus_of<'r>(report: &Report, result: &'r Outcome) -> Option<&'r str> {
+    let case = report.cases.iter().find(|case| case.id == result.case)?;
+    (!case.groups.is_empty()).then(|| result.case.split('/').next())?
 }
 
 fn test_case(result: &Outcome) -> TestCase {

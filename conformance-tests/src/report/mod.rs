@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use boxwright_core::{Capability, Feature, Support};
 use serde::{Deserialize, Serialize};
 
+use crate::case::Runnable;
 use crate::column::{Column, Missing};
 use crate::runner::{Outcome, Run};
 
+pub mod by_corpus;
 pub mod html;
 pub mod json;
 pub mod junit;
@@ -107,13 +109,16 @@ pub struct CaseReport {
     pub id: String,
     /// Its promise.
     pub promise: String,
+    /// What it is counted in: of a case of a corpus, the base images that it needs, and whether it has `RUN`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
 }
 
 impl Report {
     /// Puts a report together. `required` are the engines that must have had at least one column.
     #[must_use]
-    pub fn new(
-        run: &Run,
+    pub fn new<C: Runnable>(
+        run: &Run<C>,
         results: Vec<Outcome>,
         missing: &[Missing],
         required: &[String],
@@ -139,13 +144,15 @@ impl Report {
                 absent.push(MissingReport { engine, place, reason, required: true });
             }
         }
-        let case = |case: &crate::Case| CaseReport {
-            id: case.id.to_owned(),
-            promise: case.promise.to_owned(),
+        let case = |case: &C| CaseReport {
+            id: case.id().to_owned(),
+            promise: case.promise(),
+            groups: case.groups(),
         };
         let last = CaseReport {
             id: crate::tidy::LEFTOVERS.to_owned(),
             promise: crate::tidy::PROMISE.to_owned(),
+            groups: Vec::new(),
         };
         let cases = run.cases.iter().map(case).chain([last]).collect();
         let run = run.name.clone();

@@ -54,9 +54,15 @@ pub fn progress(outcome: &Outcome, style: Style) -> String {
 /// Returns the whole report. Its last line is `N passed, N failed`.
 #[must_use]
 pub fn render(report: &Report, style: Style) -> String {
-    let mut text = String::new();
-    engines(report, style, &mut text);
+    let mut text = engines(report, style);
     matrix(report, style, &mut text);
+    text.push_str(&ending(report, style));
+    text
+}
+
+/// Returns what needs explaining, and the totals.
+pub(super) fn ending(report: &Report, style: Style) -> String {
+    let mut text = String::new();
     explain(report, style, &mut text);
     let others: Vec<String> = ["unsupported", "diverges"]
         .into_iter()
@@ -78,11 +84,13 @@ fn line(text: &mut String, line: impl Display) {
     let _ = writeln!(text, "{line}");
 }
 
-fn engines(report: &Report, style: Style, text: &mut String) {
+/// Returns the engines that there are, and those that are not.
+pub(super) fn engines(report: &Report, style: Style) -> String {
+    let mut text = String::new();
     let width = report.columns.iter().map(|column| column.name.len()).max().unwrap_or(0);
     for column in &report.columns {
         let name = style.paint("1", format!("{:<width$}", column.name));
-        line(text, format!("{name}  {} at {}", column.version, column.endpoint));
+        line(&mut text, format!("{name}  {} at {}", column.version, column.endpoint));
     }
     // An engine that is nowhere is said once, however many places were looked at.
     let mut absent: BTreeMap<&str, usize> = BTreeMap::new();
@@ -91,20 +99,23 @@ fn engines(report: &Report, style: Style, text: &mut String) {
             Some(reason) => {
                 let word = if missing.required { "required, and unusable" } else { "unusable" };
                 let word = style.paint(if missing.required { "1;31" } else { "33" }, word);
-                line(text, format!("{}: {word}: {reason} ({})", missing.engine, missing.place));
+                let (engine, place) = (&missing.engine, &missing.place);
+                line(&mut text, format!("{engine}: {word}: {reason} ({place})"));
             }
             None if missing.required => {
                 let word = style.paint("1;31", "required, and absent");
-                line(text, format!("{}: {word}: nothing at {}", missing.engine, missing.place));
+                let (engine, place) = (&missing.engine, &missing.place);
+                line(&mut text, format!("{engine}: {word}: nothing at {place}"));
             }
             None => *absent.entry(&missing.engine).or_default() += 1,
         }
     }
     if !absent.is_empty() {
         let names: Vec<_> = absent.into_keys().collect();
-        line(text, style.paint("2", format!("absent: {}", names.join(", "))));
+        line(&mut text, style.paint("2", format!("absent: {}", names.join(", "))));
     }
-    line(text, "");
+    line(&mut text, "");
+    text
 }
 
 fn matrix(report: &Report, style: Style, text: &mut String) {

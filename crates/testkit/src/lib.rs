@@ -2,7 +2,7 @@
 //!
 //! [`FakeEngine`] builds, keeps, pushes and runs images in this process, and breaks promises on order.
 //! [`FakeRegistry`] is a registry on a loopback port, sound or failing on order; [`Registries`] are the
-//! four kinds that the conformance suite asks for. [`ContextFolder`] makes build contexts, and
+//! four kinds that the conformance suite asks for. [`FileServer`] serves what `ADD` downloads. [`ContextFolder`] makes build contexts, and
 //! [`snapshot`] hides what differs from run to run.
 //!
 //! Nothing of it is ever part of the program.
@@ -12,6 +12,7 @@ mod compression;
 mod context_folder;
 mod fake_engine;
 mod fake_registry;
+mod file_server;
 mod registries;
 pub mod snapshot;
 
@@ -19,4 +20,5 @@ pub use compression::decompress;
 pub use context_folder::ContextFolder;
 pub use fake_engine::{Defect, FAKE, FakeEngine, FakeProvider};
 pub use fake_registry::{Access, Answer, FakeRegistry, Fault, Moment};
+pub use file_server::{FileServer, Page};
 pub use registries::{Registries, USER};
