@@ -11,6 +11,8 @@ use boxwright_context::{Context, Entry, EntryKind, HardLink};
 use boxwright_core::{
     BuildRequest, ContextSource, DockerfileSource, Error, ErrorKind, Result, Session,
 };
+use boxwright_dockerfile::diagnostic::to_error;
+use boxwright_dockerfile::{Dockerfile, parser};
 use sha2::{Digest as _, Sha256};
 
 use super::attributes::DOCKERFILE;
@@ -103,6 +105,7 @@ impl Folders {
                 }
             },
         };
+        check_stages(&text, context.as_ref().map_or(DOCKERFILE, Context::dockerfile_name))?;
         let shared_key = shared_key(context.as_ref(), unpacked.is_some(), session);
         let mut notices = Vec::new();
         if let Some(syntax) = boxwright_dockerfile::directive::syntax(&text) {
@@ -173,6 +176,21 @@ impl Folders {
             _ => None,
         }
     }
+}
+
+/// Refuses a file that has no stage.
+fn check_stages(text: &str, name: &str) -> Result<()> {
+    // QUIRK(docker < 27.1): the frontend in the daemon panics on such a file, and the daemon ends with it.
+    // https://github.com/moby/buildkit/pull/5150
+    match Dockerfile::parse(text) {
+        Err(problems) if !has_stage(text) => Err(to_error(&problems, name, text)),
+        _ => Ok(()),
+    }
+}
+
+fn has_stage(text: &str) -> bool {
+    let statements = parser::parse(text).statements;
+    statements.iter().any(|statement| statement.keyword.text.eq_ignore_ascii_case("FROM"))
 }
 
 /// Unpacks the session's tar stream into a temporary folder.
@@ -374,6 +392,16 @@ mod tests {
         let listed = list(context.clone(), Wanted(None)).map(Result::unwrap);
         let again = listed.map(|listed| listed.stat).find(|stat| stat.path == "b/again").unwrap();
         assert_eq!(again.linkname, "a/one");
+    }
+
+    #[test]
+    fn a_file_without_a_stage_does_not_reach_the_daemon() {
+        for text in ["", "# nothing\n", "ARG a=1\n", "ARG a=1\nRUN true\n"] {
+            let error = check_stages(text, "Dockerfile").unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidDockerfile, "{text}");
+        }
+        // What else is wrong is the daemon's to say.
+        check_stages("from scratch\nCOPPY a b\n", "Dockerfile").unwrap();
     }
 
     #[test]
