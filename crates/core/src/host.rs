@@ -146,6 +146,13 @@ impl Host {
         Ok(Program::new(file, self.0.variables.clone()))
     }
 
+    /// Returns the program in `file` to start, such as one that this one carries. It gets what
+    /// [`Host::program`] gives.
+    #[must_use]
+    pub fn program_in(&self, file: impl Into<PathBuf>) -> Program {
+        Program::new(file.into(), self.0.variables.clone())
+    }
+
     /// Starts the program `name` with `arguments` and waits for its end, at most `limit`.
     ///
     /// # Errors

@@ -63,6 +63,13 @@ impl Program {
         self
     }
 
+    /// Takes all variables out of its environment but those in `names`.
+    #[must_use]
+    pub fn with_variables_only(mut self, names: &[&str]) -> Self {
+        self.environment.retain(|name, _| names.iter().any(|kept| name == kept));
+        self
+    }
+
     #[expect(clippy::disallowed_methods, reason = "this is where programs are started")]
     fn command(&self) -> Command {
         let mut command = Command::new(&self.file);
@@ -162,6 +169,14 @@ mod tests {
             (output.status, output.stdout.as_slice()),
             (Some(3), b"in yes too\n".as_slice())
         );
+    }
+
+    #[tokio::test]
+    async fn variables_that_are_not_named_stay_here() {
+        let program = host().program_in("/bin/sh").with_variables_only(&["PATH"]);
+        let program = program.arguments(&["-c", "echo $PATH$KEPT"]);
+        let output = program.output(b"", Duration::from_secs(20)).await.unwrap();
+        assert_eq!(output.stdout, b"/usr/bin:/bin\n");
     }
 
     #[tokio::test]

@@ -149,7 +149,11 @@ pub async fn read_blocking<T: Send + 'static>(
 }
 
 /// Runs blocking `work` in a thread of its own.
-pub(crate) async fn blocking<T: Send + 'static>(
+///
+/// # Errors
+///
+/// What `work` fails with; [`ErrorKind::Bug`] when it panics.
+pub async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(panicked(error)))

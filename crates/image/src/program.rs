@@ -12,6 +12,13 @@ use crate::{elf, view};
 /// The `PATH` of a container whose image has none.
 const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// Returns the processor that a program is for, by Go's name, from its first bytes. `None` if it is no ELF program, or
+/// for a processor that is unknown here.
+#[must_use]
+pub fn architecture(program: &[u8]) -> Option<&'static str> {
+    elf::architecture(program)
+}
+
 /// A program for another processor than the image's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OtherProcessor {

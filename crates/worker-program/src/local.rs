@@ -1,0 +1,214 @@
+//! A worker that is a child of this process.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use boxwright_core::{
+    BlobStore, Error, ErrorKind, Host, Result, Session, Step, StepOutcome, StepRunner, async_trait,
+};
+use boxwright_worker::WorkerClient;
+use tokio::io::AsyncReadExt as _;
+use tokio::process::{Child, ChildStderr};
+use tokio::task::JoinHandle;
+
+use crate::WorkerProgram;
+
+/// How many bytes of what a worker writes to standard error are kept.
+const TAIL: usize = 2 << 10;
+/// How long a worker whose stream broke has to end.
+const ENDING: Duration = Duration::from_secs(2);
+/// What the worker looks programs for networks up in. Nothing else of this environment is its business.
+const VARIABLES: &[&str] = &["PATH"];
+
+/// Runs steps by a worker that is a child of this process: started with the first step, ended with this value. A
+/// worker that died is started anew by the next step.
+pub struct LocalWorker {
+    host: Host,
+    program: WorkerProgram,
+    folder: PathBuf,
+    ca_bundle: Option<Vec<u8>>,
+    running: tokio::sync::Mutex<Option<Arc<Running>>>,
+}
+
+/// A worker that was started.
+struct Running {
+    client: WorkerClient,
+    process: tokio::sync::Mutex<Process>,
+}
+
+/// Its process, and the end of what that wrote to standard error.
+struct Process {
+    child: Child,
+    said: Arc<Mutex<VecDeque<u8>>>,
+    listening: JoinHandle<()>,
+}
+
+impl LocalWorker {
+    /// Returns a worker that keeps its program, layers and caches in `folder`. Its steps trust the certificates in
+    /// `ca_bundle`, as PEM.
+    #[must_use]
+    pub fn new(
+        host: Host,
+        program: WorkerProgram,
+        folder: PathBuf,
+        ca_bundle: Option<Vec<u8>>,
+    ) -> Self {
+        Self { host, program, folder, ca_bundle, running: tokio::sync::Mutex::default() }
+    }
+
+    /// Returns the worker, started if none is.
+    async fn worker(&self) -> Result<Arc<Running>> {
+        let mut running = self.running.lock().await;
+        if let Some(running) = &*running {
+            return Ok(running.clone());
+        }
+        let started = Arc::new(self.start().await?);
+        *running = Some(started.clone());
+        Ok(started)
+    }
+
+    async fn start(&self) -> Result<Running> {
+        self.program.require(boxwright_core::Platform::of_this_machine().architecture())?;
+        let (program, folder) = (self.program.clone(), self.folder.clone());
+        let file = boxwright_image::pipe::blocking(move || program.install(&folder)).await?;
+        let store = self.folder.clone().into_os_string();
+        let program = self.host.program_in(file).with_variables_only(VARIABLES);
+        let program = program.arguments(&["serve", "--own-network", "--store"]).arguments(&[store]);
+        let mut child = program.start()?;
+        let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (Some(input), Some(output), Some(errors)) = pipes else {
+            return Err(Error::new(ErrorKind::Bug, "a program was started without its pipes"));
+        };
+        let said = Arc::default();
+        let listening = tokio::spawn(listen(errors, Arc::clone(&said)));
+        let mut process = Process { child, said, listening };
+        let stream = tokio::io::join(output, input);
+        match WorkerClient::connect(stream, self.ca_bundle.clone()).await {
+            Ok(client) => Ok(Running { client, process: process.into() }),
+            Err(error) => Err(process.explain(error).await),
+        }
+    }
+
+    /// Forgets `running` if it is the one that is used, so that the next step starts another.
+    async fn forget(&self, dead: &Arc<Running>) {
+        let mut running = self.running.lock().await;
+        if running.as_ref().is_some_and(|running| Arc::ptr_eq(running, dead)) {
+            *running = None;
+        }
+    }
+}
+
+#[async_trait]
+impl StepRunner for LocalWorker {
+    async fn run(
+        &self,
+        step: &Step,
+        blobs: &dyn BlobStore,
+        session: &Session,
+    ) -> Result<StepOutcome> {
+        let worker = session.cancellable(self.worker()).await?;
+        let error = match worker.client.run(step, blobs, session).await {
+            Err(error) if error.kind() == ErrorKind::Unavailable => error,
+            outcome => return outcome,
+        };
+        if tokio::time::timeout(ENDING, worker.client.ended()).await.is_err() {
+            // Something else is unavailable; the worker is there.
+            return Err(error);
+        }
+        self.forget(&worker).await;
+        Err(worker.process.lock().await.explain(error).await)
+    }
+}
+
+/// Keeps the end of what a worker writes to standard error.
+async fn listen(mut errors: ChildStderr, said: Arc<Mutex<VecDeque<u8>>>) {
+    let mut buffer = vec![0; TAIL];
+    while let Ok(count @ 1..) = errors.read(&mut buffer).await {
+        let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+        said.extend(&buffer[..count]);
+        let surplus = said.len().saturating_sub(TAIL);
+        said.drain(..surplus);
+    }
+}
+
+impl Process {
+    /// Adds to the error of a broken connection how the worker ended, and what it said last.
+    async fn explain(&mut self, error: Error) -> Error {
+        let status = match tokio::time::timeout(ENDING, self.child.wait()).await {
+            Ok(Ok(status)) => format!("the worker ended: {status}"),
+            // It neither answers nor ends.
+            _ => {
+                let _ = self.child.start_kill();
+                "the worker was ended, since it did not answer".to_owned()
+            }
+        };
+        if !self.listening.is_finished() {
+            // A child of its own may hold the pipe open.
+            let _ = tokio::time::timeout(ENDING, &mut self.listening).await;
+        }
+        let said: Vec<u8> = {
+            let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+            said.iter().copied().collect()
+        };
+        let error = error.with_context("worker", status);
+        match String::from_utf8_lossy(&said).trim() {
+            "" => error,
+            said => error.with_context("it said", said),
+        }
+    }
+}
+
+impl fmt::Debug for LocalWorker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalWorker")
+            .field("program", &self.program)
+            .field("folder", &self.folder)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use boxwright_core::StepId;
+    use boxwright_image::layout::Layout;
+
+    use super::*;
+
+    async fn run(program: WorkerProgram, folder: &Path) -> Error {
+        let host = Host::with_variables("/", [("PATH", "/usr/bin:/bin")]);
+        let worker = LocalWorker::new(host.clone(), program, folder.join("worker"), None);
+        let blobs = Layout::open(folder.join("blobs")).unwrap();
+        let step = Step::new(StepId(0), vec!["true".into()]);
+        worker.run(&step, &blobs, &Session::new(host)).await.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn a_program_that_is_no_worker_is_told_with_what_it_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = WorkerProgram::read(Path::new("/bin/cat")).unwrap();
+        let error = run(program, folder.path()).await;
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+        let [("worker", status), ("it said", said)] = error.context() else { panic!("{error:?}") };
+        assert!(status.contains("exit status"), "{status}");
+        assert!(said.contains("own-network"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn a_worker_for_another_architecture_is_not_even_written_threat_44() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut bytes = WorkerProgram::carried().unwrap().bytes().to_vec();
+        // The processor of an ELF program.
+        let other: u16 = if bytes[18] == 183 { 62 } else { 183 };
+        bytes[18..20].copy_from_slice(&other.to_le_bytes());
+        let file = folder.path().join("foreign");
+        std::fs::write(&file, bytes).unwrap();
+        let error = run(WorkerProgram::read(&file).unwrap(), folder.path()).await;
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error:?}");
+        assert!(!folder.path().join("worker").exists());
+    }
+}

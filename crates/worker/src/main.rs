@@ -1,0 +1,15 @@
+//! The static program `boxwright-worker`. Standard error is for diagnostics; nothing reads it.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let Err(error) = boxwright_worker::run(std::env::args_os().skip(1)) else {
+        return ExitCode::SUCCESS;
+    };
+    let causes: String = error.causes().iter().map(|cause| format!(": {cause}")).collect();
+    let remedy = error.remedy().map(|remedy| format!("\nhelp: {remedy}")).unwrap_or_default();
+    // With nobody to read it, there is nobody to tell that either.
+    let _ = writeln!(std::io::stderr(), "error: {error}{causes}{remedy}");
+    ExitCode::FAILURE
+}
