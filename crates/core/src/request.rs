@@ -50,6 +50,9 @@ pub struct BuildRequest {
     /// What the caller does with the image next.
     #[serde(default)]
     pub next: NextUse,
+    /// Ids of secrets whose values may be in the image. The portable builder fails when it finds another one there.
+    #[serde(default)]
+    pub allow_secret_in_layer: Vec<String>,
 }
 
 impl BuildRequest {
@@ -73,6 +76,7 @@ impl BuildRequest {
             secrets: Vec::new(),
             ssh: Vec::new(),
             next: NextUse::default(),
+            allow_secret_in_layer: Vec::new(),
         }
     }
 }

@@ -85,6 +85,11 @@ impl Arranger<'_> {
         Ok(())
     }
 
+    /// Places files where they are in their source. Blocks.
+    pub(crate) fn place(&mut self, files: Vec<Chosen>) -> Result<()> {
+        self.all(Path::new(""), files, None)
+    }
+
     /// Makes the destination of a folder: as the folder is, if it is new and not written with a slash.
     fn top(
         &mut self,

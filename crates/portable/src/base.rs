@@ -5,6 +5,13 @@ use boxwright_registry::Client;
 
 use crate::store::Store;
 
+/// An image that was found.
+pub(crate) struct Found {
+    pub(crate) manifest: Manifest,
+    /// Whether it was pulled, and not there already.
+    pub(crate) pulled: bool,
+}
+
 /// Returns the image `name`, of the store or of its registry.
 pub(crate) async fn resolve(
     store: &Store,
@@ -12,13 +19,13 @@ pub(crate) async fn resolve(
     platform: &Platform,
     policy: PullPolicy,
     session: &Session,
-) -> Result<Manifest> {
+) -> Result<Found> {
     let name: ImageRef = name.parse()?;
     if policy != PullPolicy::Always
         && let Some(manifest) = store.find(&name).await?
         && store.layout().config(&manifest).await?.platform().as_ref() == Some(platform)
     {
-        return Ok(manifest);
+        return Ok(Found { manifest, pulled: false });
     }
     if policy == PullPolicy::Never {
         return Err(Error::new(ErrorKind::NotFound, format!("cannot build from `{name}`"))
@@ -30,10 +37,8 @@ pub(crate) async fn resolve(
     let client = client.with_events(session.events.clone());
     let manifest = tokio::select! {
         pulled = client.pull(&name, Some(platform), store.layout()) => pulled?,
-        () = session.cancel.cancelled() => {
-            return Err(Error::new(ErrorKind::Cancelled, "the build was cancelled"));
-        }
+        () = session.cancel.cancelled() => return Err(Session::cancelled()),
     };
     store.tag(&name, &manifest.descriptor.digest)?;
-    Ok(manifest)
+    Ok(Found { manifest, pulled: true })
 }

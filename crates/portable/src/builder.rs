@@ -1,52 +1,74 @@
 //! Builds an image by the plan of its Dockerfile.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use boxwright_context::Context;
 use boxwright_core::{
-    BuildOutput, BuildRequest, ContextSource, Error, ErrorKind, Event, NextUse, Platform, Result,
-    Session, StepId, StepResult,
+    BuildOutput, BuildRequest, ContextSource, Error, ErrorKind, NextUse, Platform, Result, Secret,
+    Session, StepRunner,
 };
-use boxwright_dockerfile::diagnostic::{Diagnostic, Severity, to_error};
-use boxwright_dockerfile::plan::{Action, Base, Options, Plan, Source, StageId};
+use boxwright_dockerfile::diagnostic::to_error;
+use boxwright_dockerfile::plan::{Options, Plan};
 use boxwright_image::pack::PackFormat;
 
-use crate::files::Files;
-use crate::memory::FileMemory;
-use crate::stage::{Outcome, Stage, Surroundings};
+use crate::build::{Build, Shared};
+use crate::search::{Search, too_short};
+use crate::stage::Surroundings;
 use crate::store::Store;
-use crate::{base, blocking, config, publish, time};
+use crate::{blocking, graph, publish, time};
 
 /// The name of this way to build.
 pub const BUILDER: &str = "portable";
 
-/// Builds images into a [`Store`], with no engine and no process.
-#[derive(Clone, Debug)]
-pub struct Builder {
+/// Builds images into a [`Store`].
+#[derive(Clone)]
+pub struct Builder<'e> {
     store: Store,
+    steps: Option<&'e dyn StepRunner>,
 }
 
-impl Builder {
-    /// Returns a builder that keeps what it makes in `store`.
+impl<'e> Builder<'e> {
+    /// Returns a builder that keeps what it makes in `store`, and runs no command.
     #[must_use]
     pub fn new(store: Store) -> Self {
-        Self { store }
+        Self { store, steps: None }
     }
 
-    /// Builds an image. The same request gives the same digest everywhere, if `SOURCE_DATE_EPOCH` is set.
+    /// Returns the builder with `runner` for the commands of `RUN`.
+    #[must_use]
+    pub fn with_steps(self, runner: &'e dyn StepRunner) -> Self {
+        Self { steps: Some(runner), ..self }
+    }
+
+    /// Builds an image. The same request gives the same digest everywhere, if `SOURCE_DATE_EPOCH` is set. Stages that
+    /// do not need each other are built at the same time.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unsupported`] for `RUN` and for downloads; [`ErrorKind::InvalidDockerfile`] with every
-    /// problem of the file; [`ErrorKind::NotFound`] when a source or base is not there.
+    /// [`ErrorKind::Unsupported`] for `RUN` without a runner; [`ErrorKind::InvalidDockerfile`] with every problem of
+    /// the file; [`ErrorKind::NotFound`] when a source or base is not there; [`ErrorKind::BuildFailed`] when a command
+    /// fails, with `step`, `exit code` and the end of its `output` as context, or when a secret is found in what was
+    /// made.
     pub async fn build(&self, request: &BuildRequest, session: &Session) -> Result<BuildOutput> {
+        let mut session = session.clone();
+        // A failed stage ends the others, and nothing else of the caller's.
+        session.cancel = session.cancel.child_token();
+        let secrets = secrets(request, &session);
+        for id in too_short(&secrets) {
+            let message = format!("the secret `{id}` is too short to be looked for in the image");
+            let remedy = "see that no step writes it to a file";
+            session.events.warn(message, Some(remedy)).await;
+        }
+        let search = Search::new(&secrets, &request.allow_secret_in_layer)?.map(Arc::new);
         let around = Surroundings {
             store: self.store.clone(),
             cache: request.cache,
             epoch: time::source_date_epoch(request, &session.host)?,
             cancel: session.cancel.clone(),
             pack: (request.next == NextUse::Push).then(PackFormat::default),
+            search: search.clone(),
         };
         // An empty context is a folder too, gone when the build ends.
         let empty = match &request.context {
@@ -70,21 +92,24 @@ impl Builder {
         let (text, name) =
             (context.dockerfile_text().to_owned(), context.dockerfile_name().to_owned());
         let plan = Plan::new(&text, options).map_err(|all| to_error(&all, &name, &text))?;
-        let mut build = Build {
+        let build = Build {
             around,
             request,
             session,
+            steps: self.steps,
             platform,
-            plan,
+            proxies: plan.proxies(),
+            secrets,
             text,
             name,
             context,
-            files: None,
-            stages: BTreeMap::new(),
-            next: 0,
+            shared: Shared::default(),
         };
-        let mut stage = build.run().await?;
+        let mut stage = graph::build(&build, plan).await?;
         stage.config.config.labels.extend(request.labels.clone());
+        if let Some(search) = search {
+            search.config(&publish::json(&stage.config)?)?;
+        }
         let manifest = publish::publish(&self.store, stage).await?;
         for tag in &request.tags {
             self.store.tag(tag, &manifest.descriptor.digest)?;
@@ -97,181 +122,19 @@ impl Builder {
     }
 }
 
-/// A build under way.
-struct Build<'b> {
-    around: Surroundings,
-    request: &'b BuildRequest,
-    session: &'b Session,
-    platform: Platform,
-    plan: Plan,
-    text: String,
-    name: String,
-    context: Context,
-    files: Option<Arc<Files>>,
-    stages: BTreeMap<StageId, (Stage, Base)>,
-    next: u32,
+impl fmt::Debug for Builder<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("store", &self.store)
+            .field("runs", &self.steps.is_some())
+            .finish()
+    }
 }
 
-impl Build<'_> {
-    async fn run(&mut self) -> Result<Stage> {
-        self.warn(self.plan.warnings()).await;
-        let mut opened: BTreeMap<StageId, (Stage, Base)> = BTreeMap::new();
-        let mut done = BTreeSet::new();
-        // Triggers of a base may need further stages, so what is needed is asked for again after each.
-        loop {
-            let next = self.plan.needed().map(|it| it.id).find(|id| !done.contains(id));
-            let Some(id) = next else { break };
-            let Some((stage, base)) = opened.remove(&id) else {
-                let (mut stage, base) = self.open(id).await?;
-                let triggers = config::take_triggers(&mut stage.config);
-                let added = self.plan.add_triggers(id, &triggers);
-                added.map_err(|all| to_error(&all, &self.name, &self.text))?;
-                opened.insert(id, (stage, base));
-                continue;
-            };
-            let built = self.stage(id, stage, &base).await?;
-            self.stages.insert(id, built);
-            done.insert(id);
-        }
-        let target = self.plan.target();
-        let built = self.stages.remove(&target);
-        built
-            .map(|(stage, _)| stage)
-            .ok_or_else(|| Error::new(ErrorKind::Bug, "the target was not built"))
-    }
-
-    /// Returns what a stage starts with.
-    async fn open(&self, id: StageId) -> Result<(Stage, Base)> {
-        let stage = self
-            .plan
-            .stage(id)
-            .ok_or_else(|| Error::new(ErrorKind::Bug, "there is no such stage"))?;
-        let platform = stage.platform.as_ref().unwrap_or(&self.platform);
-        match &stage.base {
-            Source::Stage(id) => {
-                let built = self.stages.get(id).cloned();
-                built.ok_or_else(|| Error::new(ErrorKind::Bug, "a stage comes before its base"))
-            }
-            Source::Image(name) => {
-                let stage = self.image(name, platform).await?;
-                let config = &stage.config.config;
-                let shell = config.shell.as_deref().unwrap_or_default();
-                let base = Base::of_image(&config.env, &config.working_dir, &config.user, shell);
-                Ok((stage, base))
-            }
-            _ => Ok((Stage::scratch(config::empty(platform)), Base::scratch())),
-        }
-    }
-
-    async fn image(&self, name: &str, platform: &Platform) -> Result<Stage> {
-        let store = &self.around.store;
-        let manifest =
-            base::resolve(store, name, platform, self.request.pull, self.session).await?;
-        let config = store.layout().config(&manifest).await?;
-        Ok(Stage::of_image(config, &manifest))
-    }
-
-    async fn stage(&mut self, id: StageId, mut stage: Stage, base: &Base) -> Result<(Stage, Base)> {
-        let evaluated = self.plan.evaluate(id, base);
-        let evaluated = evaluated.map_err(|all| to_error(&all, &self.name, &self.text))?;
-        self.warn(&evaluated.warnings).await;
-        let title = match self.plan.stage(id).and_then(|it| it.name.clone()) {
-            Some(name) => format!("{name} "),
-            None => String::new(),
-        };
-        let count = evaluated.steps.len();
-        for (number, step) in evaluated.steps.iter().enumerate() {
-            if self.session.cancel.is_cancelled() {
-                return Err(Error::new(ErrorKind::Cancelled, "the build was cancelled"));
-            }
-            let name = format!("[{title}{}/{count}] {}", number + 1, step.text);
-            let id = StepId(self.next);
-            self.next += 1;
-            self.session.events.emit(Event::StepStarted { step: id, name }).await;
-            let done = match self.source(&step.action).await {
-                Ok(files) => stage.step(&evaluated, step, &files, &self.around).await,
-                Err(error) => Err(error),
-            };
-            let result = match &done {
-                Ok(Outcome::Done) => StepResult::Done,
-                Ok(Outcome::Cached) => StepResult::Cached,
-                Err(error) if error.kind() == ErrorKind::Cancelled => StepResult::Cancelled,
-                Err(error) => StepResult::Failed { error: error.to_string(), exit_code: None },
-            };
-            self.session.events.emit(Event::StepFinished { step: id, result }).await;
-            let line = step.span.line(&self.text);
-            done.map_err(|error| error.with_context("location", format!("{}:{line}", self.name)))?;
-            if let Some(files) = self.files.clone() {
-                // What is not remembered is read again: no reason to fail.
-                blocking(move || {
-                    files.save();
-                    Ok(())
-                })
-                .await?;
-            }
-        }
-        let env = evaluated.result.env.iter().map(|(name, value)| format!("{name}={value}"));
-        stage.config.config.env = env.collect();
-        Ok((stage, evaluated.result))
-    }
-
-    /// Lists the files that a step copies.
-    async fn source(&mut self, action: &Action) -> Result<Arc<Files>> {
-        let Action::Copy(copy) = action else { return Ok(Arc::new(Files::nothing())) };
-        let store = self.around.store.clone();
-        match &copy.source {
-            Source::Context => {
-                if let Some(files) = &self.files {
-                    return Ok(files.clone());
-                }
-                let (context, keeps) = (self.context.clone(), self.remembers_files());
-                let list = move || {
-                    let memory = match keeps {
-                        true => store.file_memory(context.folder()),
-                        false => FileMemory::default(),
-                    };
-                    Files::of_context(context, memory)
-                };
-                let files = Arc::new(blocking(list).await?);
-                for socket in &files.sockets {
-                    let message =
-                        format!("the socket `{socket}` is left out: no image can hold one");
-                    self.session.events.emit(Event::Warning { message, remedy: None }).await;
-                }
-                self.files = Some(files.clone());
-                Ok(files)
-            }
-            Source::Stage(id) => match self.stages.get_mut(id) {
-                Some((stage, _)) => Ok(Arc::new(stage.files(&store).await?)),
-                None => {
-                    Err(Error::new(ErrorKind::Bug, "a stage is copied from before it is built"))
-                }
-            },
-            Source::Image(name) => {
-                let mut image = self.image(name, &self.platform).await?;
-                Ok(Arc::new(image.files(&store).await?))
-            }
-            Source::NamedContext(name) => Err(Error::new(
-                ErrorKind::Unsupported,
-                format!("cannot copy from the context `{name}`"),
-            )
-            .with_cause("the portable builder knows no further contexts yet")
-            .with_remedy("put the files into the build context")),
-            Source::Scratch => Ok(Arc::new(Files::nothing())),
-        }
-    }
-
-    /// Whether another build may find the same files in the same place.
-    fn remembers_files(&self) -> bool {
-        matches!(self.request.context, ContextSource::Folder(_))
-    }
-
-    async fn warn(&self, all: &[Diagnostic]) {
-        for warning in all.iter().filter(|it| it.severity == Severity::Warning) {
-            let (message, remedy) = (warning.message.clone(), warning.remedy.clone());
-            self.session.events.emit(Event::Warning { message, remedy }).await;
-        }
-    }
+/// Returns the secrets that the request names.
+fn secrets(request: &BuildRequest, session: &Session) -> BTreeMap<String, Secret> {
+    let named = session.secrets.iter().filter(|(id, _)| request.secrets.contains(id));
+    named.map(|(id, secret)| (id.clone(), secret.clone())).collect()
 }
 
 fn no_folder(error: std::io::Error) -> Error {

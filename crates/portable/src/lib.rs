@@ -1,4 +1,4 @@
-//! Builds images from Dockerfiles with no engine: no daemon, and no process.
+//! Builds images from Dockerfiles with no engine.
 //!
 //! [`Builder`] takes what an engine takes, a [`BuildRequest`](boxwright_core::BuildRequest) and a
 //! [`Session`](boxwright_core::Session), and keeps the image in its [`Store`]. Files are copied on a view of
@@ -11,24 +11,33 @@
 //!                  copied    goes       entries  once     when needed
 //! ```
 //!
-//! This crate knows no engine. It runs no command: `RUN` is refused as unsupported. Start reading at [`Builder::build`].
+//! This crate knows no engine, and starts no process: the command of a `RUN` is a [`Step`](boxwright_core::Step) for
+//! the [`StepRunner`](boxwright_core::StepRunner) that the caller brings. Without one, `RUN` is refused as unsupported.
+//! Start reading at [`Builder::build`].
 
 mod archive;
 mod arrange;
 mod base;
+mod bound;
+mod build;
 mod builder;
 mod config;
 mod draft;
 mod facts;
 mod files;
 mod glob;
+mod graph;
 mod key;
 mod memory;
 mod mode;
+mod mounts;
 mod owner;
 mod publish;
 mod push;
 mod read;
+mod relay;
+mod run;
+mod search;
 mod select;
 mod stage;
 mod store;

@@ -35,7 +35,8 @@ pub(crate) async fn publish(store: &Store, stage: Stage) -> Result<Manifest> {
     Ok(Manifest { descriptor, config, layers })
 }
 
-fn json(value: &impl Serialize) -> Result<Vec<u8>> {
+/// Writes a document.
+pub(crate) fn json(value: &impl Serialize) -> Result<Vec<u8>> {
     serde_json::to_vec(value).map_err(|error| {
         Error::new(ErrorKind::Bug, "cannot write the image's config").with_source(error)
     })

@@ -129,6 +129,23 @@ fn each(selection: &mut [Picked], mut change: impl FnMut(&mut Chosen)) {
     }
 }
 
+/// Lists the file at `path`, or the folder and all that is in it, with their paths in the source. Returns where links
+/// lead `path` too. Blocks.
+pub(crate) fn whole(files: &Files, path: &str) -> Result<(PathBuf, Vec<Chosen>)> {
+    let written = Path::new(path.trim_start_matches('/'));
+    let at =
+        files.follow(written).filter(|at| at.as_os_str().is_empty() || files.get(at).is_some());
+    let at = at.ok_or_else(|| missing(files, "mount", written))?;
+    let mut all = Vec::new();
+    if !at.as_os_str().is_empty() {
+        all.push(choose(files, at.clone(), &at)?);
+    }
+    for source in files.below(&at) {
+        all.push(choose(files, source.to_owned(), source)?);
+    }
+    Ok((at, all))
+}
+
 /// Adds everything that a selection says, but times, to a key.
 pub(crate) fn add_to_key(selection: &[Picked], key: &mut Key) {
     let mut links = HashMap::new();
@@ -165,7 +182,7 @@ pub(crate) fn add_to_key(selection: &[Picked], key: &mut Key) {
 
 fn pick(step: &CopyStep, files: &Files, rules: &Rules, path: &Path) -> Result<Picked> {
     let at = files.follow(path).filter(|at| at.as_os_str().is_empty() || files.get(at).is_some());
-    let at = at.ok_or_else(|| missing(files, path))?;
+    let at = at.ok_or_else(|| missing(files, "copy", path))?;
     let Some(file) = files.get(&at).filter(|file| file.header.kind != Kind::Folder) else {
         let own = files.get(&at).map(|file| file.header.clone());
         let mut inside = Vec::new();
@@ -211,7 +228,7 @@ fn with_folders(files: &Files, root: &Path, inside: Vec<Chosen>) -> Result<Vec<C
 
 fn with_parents(files: &Files, rules: &Rules, root: &str, below: &str) -> Result<Picked> {
     let root = Path::new(root).strip_prefix("/").unwrap_or(Path::new(root));
-    let root = files.follow(root).ok_or_else(|| missing(files, root))?;
+    let root = files.follow(root).ok_or_else(|| missing(files, "copy", root))?;
     let mut inside = Vec::new();
     let mut taken: Option<PathBuf> = None;
     let mut any = false;
@@ -230,7 +247,7 @@ fn with_parents(files: &Files, rules: &Rules, root: &str, below: &str) -> Result
         }
     }
     if !any && !glob::is_pattern(below) {
-        return Err(missing(files, &root.join(below)));
+        return Err(missing(files, "copy", &root.join(below)));
     }
     Ok(Picked::Parents(with_folders(files, &root, inside)?))
 }
@@ -251,7 +268,7 @@ fn found(files: &Files, path: &str) -> Result<Vec<PathBuf>> {
 }
 
 fn choose(files: &Files, path: PathBuf, source: &Path) -> Result<Chosen> {
-    let file = files.get(source).ok_or_else(|| missing(files, source))?;
+    let file = files.get(source).ok_or_else(|| missing(files, "copy", source))?;
     let (header, digest) = files.describe(file)?;
     Ok(Chosen { path, source: source.to_owned(), header, digest, link: file.link })
 }
@@ -260,14 +277,14 @@ fn excludes(rules: &Rules, path: &Path) -> bool {
     rules.excludes(&path.to_string_lossy())
 }
 
-fn missing(files: &Files, path: &Path) -> Error {
-    let error = Error::new(ErrorKind::NotFound, format!("cannot copy `/{}`", path.display()));
+fn missing(files: &Files, verb: &str, path: &Path) -> Error {
+    let error = Error::new(ErrorKind::NotFound, format!("cannot {verb} `/{}`", path.display()));
     match (&files.origin, files.ignore_file()) {
         (Origin::Context(..), Some(name)) => error
             .with_cause(format!("it is not in the context, or `{name}` excludes it"))
             .with_remedy(format!("correct the path, or include it in `{name}`")),
         (Origin::Context(..), None) => error.with_cause("it is not in the context"),
-        _ => error.with_cause("it is not in the stage or image that it is copied from"),
+        _ => error.with_cause("it is not in the stage or image that it is taken from"),
     }
 }
 

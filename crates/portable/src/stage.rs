@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use boxwright_core::{
-    CacheUse, CancellationToken, Descriptor, Digest, Error, ErrorKind, Manifest, Result,
+    CacheUse, CancellationToken, Descriptor, Digest, LayerChain, LayerRef, Manifest, Result,
 };
 use boxwright_dockerfile::plan::{Action, CopyStep, Evaluated, Step};
 use boxwright_image::config::ImageConfig;
@@ -13,10 +13,12 @@ use boxwright_image::view::Tree;
 
 use crate::arrange::arranger;
 use crate::blocking;
+use crate::build;
 use crate::config;
 use crate::files::{self, Files};
 use crate::key::Key;
 use crate::owner;
+use crate::search::Search;
 use crate::select::{self, Picked, Unread};
 use crate::store::{Record, Store};
 use crate::time;
@@ -30,6 +32,8 @@ pub(crate) struct Surroundings {
     pub(crate) cancel: CancellationToken,
     /// How layers are compressed while later steps run. `None`: they are not, as nothing needs it yet.
     pub(crate) pack: Option<PackFormat>,
+    /// Looks for the build's secrets in new layers.
+    pub(crate) search: Option<Arc<Search>>,
 }
 
 /// How a step came about.
@@ -89,9 +93,6 @@ impl Stage {
         files: &Arc<Files>,
         around: &Surroundings,
     ) -> Result<Outcome> {
-        if let Action::Run(_) = &step.action {
-            return Err(no_run(&step.text));
-        }
         let text = evaluated.created_by(step);
         let mut key = Key::after(&self.key)
             .with(format!("{:?}", around.epoch))
@@ -143,12 +144,36 @@ impl Stage {
                 };
                 let kept = move || layer.map(EndedLayer::keep).transpose();
                 let layer = blocking(kept).await?.map(|layer| (layer.descriptor, layer.diff_id));
+                build::search(around, layer.as_ref()).await?;
                 let record = Record { created, layer };
                 around.store.remember(&key, &record)?;
                 record
             }
         };
-        config::apply(&mut self.config, &step.action);
+        self.apply(&step.action, text, key, record, around);
+        Ok(outcome)
+    }
+
+    /// Returns the key of what was built so far.
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Returns the layers as a runner takes them.
+    pub(crate) fn chain(&self) -> LayerChain {
+        chain(&self.layers)
+    }
+
+    /// Takes over what a step came to. `text` is for the history.
+    pub(crate) fn apply(
+        &mut self,
+        action: &Action,
+        text: Option<String>,
+        key: String,
+        record: Record,
+        around: &Surroundings,
+    ) {
+        config::apply(&mut self.config, action);
         if let Some(text) = text {
             config::add_history(&mut self.config, text, record.created, record.layer.is_some());
         }
@@ -158,7 +183,6 @@ impl Stage {
         }
         self.layers.extend(record.layer);
         self.key = key;
-        Ok(outcome)
     }
 
     /// Makes the layer of a step, if it changes a file.
@@ -211,9 +235,11 @@ enum What {
     Folder(String),
 }
 
-fn no_run(text: &str) -> Error {
-    let line = text.lines().next().unwrap_or_default();
-    Error::new(ErrorKind::Unsupported, format!("cannot run `{line}`"))
-        .with_cause("the portable builder starts no process yet")
-        .with_remedy("build with `--engine docker` or `--engine podman`")
+/// Returns layers as a runner takes them.
+pub(crate) fn chain(layers: &[(Descriptor, Digest)]) -> LayerChain {
+    let layer = |(blob, diff_id): &(Descriptor, Digest)| LayerRef {
+        diff_id: diff_id.clone(),
+        blob: blob.digest.clone(),
+    };
+    layers.iter().map(layer).collect()
 }

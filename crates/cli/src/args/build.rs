@@ -60,6 +60,9 @@ pub(crate) struct BuildArgs {
     /// A secret that `RUN --mount=type=secret` may read: `id=ID,src=FILE` or `id=ID,env=NAME`
     #[arg(long, value_name = "SECRET")]
     pub(crate) secret: Vec<String>,
+    /// A secret that the portable builder may leave in the image, where it fails for any other; may be repeated
+    #[arg(long, value_name = "ID")]
+    pub(crate) allow_secret_in_layer: Vec<String>,
     /// An ssh agent that `RUN --mount=type=ssh` may use: `default`, or `ID=SOCKET`
     #[arg(long, value_name = "ID[=SOCKET]")]
     pub(crate) ssh: Vec<String>,

@@ -103,6 +103,7 @@ fn options(args: &BuildArgs, settings: &Settings, host: &Host) -> Result<Options
     if args.push {
         request.next = NextUse::Push;
     }
+    request.allow_secret_in_layer.clone_from(&args.allow_secret_in_layer);
     request.shm_size = args.shm_size.as_deref().map(size).transpose()?;
     let sources = args.cache_from.iter().map(|text| cache_source(text));
     request.cache_from = sources.collect::<Result<_>>()?;

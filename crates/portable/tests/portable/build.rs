@@ -1,102 +1,16 @@
 //! Builds of real folders, judged by the images that come out.
 
-#![expect(clippy::unwrap_used, reason = "a panic here is a failed test with its place")]
-
-use std::path::Path;
 use std::sync::Arc;
 
-use boxwright_core::{
-    Anonymous, BuildOutput, BuildRequest, CacheUse, ContextSource, ErrorKind, Event, EventSink,
-    Host, ImageRef, Manifest, PullPolicy, Result, Session, StepResult,
-};
-use boxwright_image::config::ImageConfig;
+use boxwright_core::{Anonymous, CacheUse, ErrorKind, Host, ImageRef, PullPolicy, Session};
 use boxwright_image::manifest::media_type;
 use boxwright_image::pack::PackFormat;
-use boxwright_image::view::{NodeKind, Tree};
-use boxwright_portable::{Builder, Store};
+use boxwright_image::view::NodeKind;
+use boxwright_portable::Builder;
 use boxwright_registry::Client;
-use boxwright_testkit::{ContextFolder, FakeRegistry};
+use boxwright_testkit::FakeRegistry;
 
-const EPOCH: &str = "1700000000";
-
-/// A context, and a store that is as empty as the context is new.
-struct Bench {
-    context: ContextFolder,
-    store: Store,
-    _folder: ContextFolder,
-}
-
-struct Built {
-    output: BuildOutput,
-    manifest: Manifest,
-    config: ImageConfig,
-    tree: Tree,
-    events: Vec<Event>,
-}
-
-impl Bench {
-    fn new(dockerfile: &str) -> Self {
-        let folder = ContextFolder::new().unwrap();
-        let store = Store::open(folder.path().join("store")).unwrap();
-        let context = ContextFolder::with_dockerfile(dockerfile).unwrap();
-        Self { context, store, _folder: folder }
-    }
-
-    fn file(self, path: &str, mode: u32, content: impl AsRef<[u8]>) -> Self {
-        Self { context: self.context.file(path, mode, content).unwrap(), ..self }
-    }
-
-    fn request(&self) -> BuildRequest {
-        let mut request = BuildRequest::new(ContextSource::Folder(self.context.path().to_owned()));
-        request.build_args.insert("SOURCE_DATE_EPOCH".into(), EPOCH.into());
-        request
-    }
-
-    async fn build(&self) -> Result<Built> {
-        self.build_by(&self.request()).await
-    }
-
-    async fn build_by(&self, request: &BuildRequest) -> Result<Built> {
-        let mut session = Session::new(Host::with_variables::<String, String>("/", []));
-        let (sink, mut receiver) = EventSink::channel();
-        session.events = sink;
-        let output = Builder::new(self.store.clone()).build(request, &session).await?;
-        drop(session);
-        let mut events = Vec::new();
-        while let Some(event) = receiver.recv().await {
-            events.push(event);
-        }
-        let layout = self.store.layout();
-        let manifest = self.store.built(&output.id).await?.unwrap();
-        let config = layout.config(&manifest).await?;
-        let tree = Tree::from_layers(layout, &manifest).await?;
-        Ok(Built { output, manifest, config, tree, events })
-    }
-
-    async fn read(&self, built: &Built, path: &str) -> String {
-        let layout = self.store.layout();
-        let bytes = built.tree.read_file(layout, &built.manifest, path, 1 << 20).await.unwrap();
-        String::from_utf8(bytes).unwrap()
-    }
-}
-
-impl Built {
-    /// Path, mode and owner of everything.
-    fn listing(&self) -> Vec<String> {
-        let line = |(path, node): (&Path, &boxwright_image::view::Node)| {
-            let slash = if node.is_folder() { "/" } else { "" };
-            format!("{}{slash} {:o} {}:{}", path.display(), node.mode, node.uid, node.gid)
-        };
-        self.tree.iter().map(line).collect()
-    }
-
-    fn cached(&self) -> usize {
-        let is_cached = |event: &&Event| {
-            matches!(event, Event::StepFinished { result: StepResult::Cached, .. })
-        };
-        self.events.iter().filter(is_cached).count()
-    }
-}
+use crate::bench::Bench;
 
 #[tokio::test]
 async fn a_file_becomes_an_image() {

@@ -1,0 +1,210 @@
+//! What the stages of one build share.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use boxwright_context::Context;
+use boxwright_core::{
+    BuildRequest, ContextSource, Descriptor, Digest, Error, ErrorKind, Event, Platform, Result,
+    Secret, Session, StepId, StepResult, StepRunner,
+};
+use boxwright_dockerfile::plan::{Action, Base, Source, StageId};
+use tokio::sync::OnceCell;
+
+use crate::files::Files;
+use crate::memory::FileMemory;
+use crate::relay::Relay;
+use crate::search::Search;
+use crate::stage::{Stage, Surroundings};
+use crate::store::Store;
+use crate::{base, blocking};
+
+/// A build under way.
+pub(crate) struct Build<'b> {
+    pub(crate) around: Surroundings,
+    pub(crate) request: &'b BuildRequest,
+    /// The caller's, with a token of its own that ends the other stages when one fails.
+    pub(crate) session: Session,
+    pub(crate) steps: Option<&'b dyn StepRunner>,
+    pub(crate) platform: Platform,
+    pub(crate) proxies: BTreeMap<String, String>,
+    /// Those that the request names.
+    pub(crate) secrets: BTreeMap<String, Secret>,
+    /// The Dockerfile, and its name.
+    pub(crate) text: String,
+    pub(crate) name: String,
+    pub(crate) context: Context,
+    pub(crate) shared: Shared,
+}
+
+/// What is read once, when the first stage needs it.
+#[derive(Default)]
+pub(crate) struct Shared {
+    files: OnceCell<Arc<Files>>,
+    stages: Mutex<BTreeMap<StageId, Arc<Built>>>,
+    images: Mutex<BTreeMap<String, Arc<OnceCell<Arc<Built>>>>>,
+    next: AtomicU32,
+}
+
+/// A stage or an image, ready to be started from and copied from.
+pub(crate) struct Built {
+    pub(crate) stage: Stage,
+    pub(crate) base: Base,
+    files: OnceCell<Arc<Files>>,
+}
+
+impl Built {
+    pub(crate) fn new(stage: Stage, base: Base) -> Self {
+        Self { stage, base, files: OnceCell::new() }
+    }
+
+    /// Lists its files.
+    async fn files(&self, store: &Store) -> Result<Arc<Files>> {
+        let files = self.files.get_or_try_init(|| async {
+            let mut stage = self.stage.clone();
+            Ok::<_, Error>(Arc::new(stage.files(store).await?))
+        });
+        files.await.cloned()
+    }
+}
+
+impl Build<'_> {
+    /// Announces a step.
+    pub(crate) async fn begin(&self, name: String) -> StepId {
+        let id = StepId(self.shared.next.fetch_add(1, Ordering::Relaxed));
+        self.session.events.emit(Event::StepStarted { step: id, name }).await;
+        id
+    }
+
+    /// Tells how a step ended.
+    pub(crate) async fn end<T: Sync>(&self, id: StepId, done: &Result<T>, result: StepResult) {
+        let result = match done {
+            Ok(_) => result,
+            Err(error) if error.kind() == ErrorKind::Cancelled => StepResult::Cancelled,
+            Err(error) => {
+                let code = error.context().iter().find(|(name, _)| *name == "exit code");
+                let exit_code = code.and_then(|(_, code)| code.parse().ok());
+                StepResult::Failed { error: error.to_string(), exit_code }
+            }
+        };
+        self.session.events.emit(Event::StepFinished { step: id, result }).await;
+    }
+
+    /// Returns a stage that was built.
+    pub(crate) fn built(&self, id: StageId) -> Result<Arc<Built>> {
+        let stages = self.shared.stages.lock().unwrap_or_else(PoisonError::into_inner);
+        stages
+            .get(&id)
+            .cloned()
+            .ok_or_else(|| Error::new(ErrorKind::Bug, "a stage is needed before it is built"))
+    }
+
+    pub(crate) fn is_built(&self, id: StageId) -> bool {
+        self.built(id).is_ok()
+    }
+
+    pub(crate) fn keep(&self, id: StageId, built: Arc<Built>) {
+        let mut stages = self.shared.stages.lock().unwrap_or_else(PoisonError::into_inner);
+        stages.insert(id, built);
+    }
+
+    /// Returns an image, which is looked up once in a build.
+    pub(crate) async fn image(&self, name: &str, platform: &Platform) -> Result<Arc<Built>> {
+        let cell = {
+            let mut images = self.shared.images.lock().unwrap_or_else(PoisonError::into_inner);
+            images.entry(format!("{name} {platform}")).or_default().clone()
+        };
+        cell.get_or_try_init(|| self.resolve(name, platform)).await.cloned()
+    }
+
+    async fn resolve(&self, name: &str, platform: &Platform) -> Result<Arc<Built>> {
+        let id = self.begin(format!("FROM {name}")).await;
+        let store = &self.around.store;
+        let (relay, session) = Relay::new(&self.session, std::iter::empty());
+        let relay = relay.of_step(id);
+        let resolve =
+            async move { base::resolve(store, name, platform, self.request.pull, &session).await };
+        let (found, _) = relay.during(resolve).await;
+        let result = match &found {
+            Ok(base::Found { pulled: false, .. }) => StepResult::Cached,
+            _ => StepResult::Done,
+        };
+        self.end(id, &found, result).await;
+        let manifest = found?.manifest;
+        let stage = Stage::of_image(store.layout().config(&manifest).await?, &manifest);
+        let config = &stage.config.config;
+        let shell = config.shell.as_deref().unwrap_or_default();
+        let base = Base::of_image(&config.env, &config.working_dir, &config.user, shell);
+        Ok(Arc::new(Built::new(stage, base)))
+    }
+
+    /// Lists the files of the context.
+    pub(crate) async fn context_files(&self) -> Result<Arc<Files>> {
+        let list = || async {
+            let (context, store) = (self.context.clone(), self.around.store.clone());
+            // Another build may find the same files in a folder, and in nothing else.
+            let keeps = matches!(self.request.context, ContextSource::Folder(_));
+            let list = move || {
+                let memory = match keeps {
+                    true => store.file_memory(context.folder()),
+                    false => FileMemory::default(),
+                };
+                Files::of_context(context, memory)
+            };
+            let files = Arc::new(blocking(list).await?);
+            for socket in &files.sockets {
+                let message = format!("the socket `{socket}` is left out: no image can hold one");
+                self.session.events.warn(message, None).await;
+            }
+            Ok::<_, Error>(files)
+        };
+        self.shared.files.get_or_try_init(list).await.cloned()
+    }
+
+    /// Keeps what was found out of the files of the context.
+    pub(crate) async fn save_files(&self) -> Result<()> {
+        let Some(files) = self.shared.files.get().cloned() else { return Ok(()) };
+        let save = move || {
+            // What is not remembered is read again: no reason to fail.
+            files.save();
+            Ok(())
+        };
+        blocking(save).await
+    }
+
+    /// Lists the files that a step copies.
+    pub(crate) async fn source(&self, action: &Action) -> Result<Arc<Files>> {
+        let Action::Copy(copy) = action else { return Ok(Arc::new(Files::nothing())) };
+        let store = &self.around.store;
+        match &copy.source {
+            Source::Context => self.context_files().await,
+            Source::Stage(id) => self.built(*id)?.files(store).await,
+            Source::Image(name) => self.image(name, &self.platform).await?.files(store).await,
+            Source::NamedContext(name) => Err(self.no_such_context(name)),
+            Source::Scratch => Ok(Arc::new(Files::nothing())),
+        }
+    }
+
+    pub(crate) fn no_such_context(&self, name: &str) -> Error {
+        Error::new(ErrorKind::Unsupported, format!("cannot take files from the context `{name}`"))
+            .with_cause("the portable builder knows no further contexts yet")
+            .with_remedy("put the files into the build context")
+    }
+
+    /// Fails if a secret of the build is in a new layer.
+    pub(crate) async fn search(&self, layer: Option<&(Descriptor, Digest)>) -> Result<()> {
+        search(&self.around, layer).await
+    }
+}
+
+/// Fails if a secret of the build is in a new layer.
+pub(crate) async fn search(
+    around: &Surroundings,
+    layer: Option<&(Descriptor, Digest)>,
+) -> Result<()> {
+    let (Some(search), Some(layer)) = (&around.search, layer) else { return Ok(()) };
+    let (search, layer): (Arc<Search>, _) = (search.clone(), layer.clone());
+    let layout = around.store.layout().clone();
+    blocking(move || search.layer(&layout, &layer)).await
+}

@@ -1,0 +1,180 @@
+//! What is mounted while a command runs: from plan to runner.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use boxwright_core::{
+    Error, ErrorKind, LayerChain, MountAccess, MountSource, Result, Step as RunnerStep,
+    StepMount as RunnerMount,
+};
+use boxwright_dockerfile::instruction::{Mount, MountKind, Owner};
+use boxwright_dockerfile::plan::{RunStep, Script, Source};
+
+use crate::blocking;
+use crate::bound::{self, Bound};
+use crate::build::Build;
+use crate::files::Files;
+use crate::key::Key;
+use crate::stage::chain;
+
+/// A mount whose files are found, but not yet in layers.
+pub(crate) struct Prepared {
+    mount: Mount,
+    content: Content,
+}
+
+enum Content {
+    /// It has no files of its own.
+    None,
+    Chain(LayerChain),
+    Context(Arc<Files>, Box<Bound>),
+}
+
+/// Finds the files of all mounts of a command, and leaves out what is optional and not there.
+pub(crate) async fn prepare(build: &Build<'_>, run: &RunStep) -> Result<Vec<Prepared>> {
+    let mut all = Vec::new();
+    for planned in &run.mounts {
+        let mount = planned.mount.clone();
+        let content = match &mount.kind {
+            MountKind::Bind { source, .. } => content(build, &planned.source, source).await?,
+            MountKind::Cache { from: Some(_), source, .. } => {
+                content(build, &planned.source, source).await?
+            }
+            MountKind::Secret { id, required, .. } => {
+                if !build.secrets.contains_key(id) {
+                    if *required {
+                        return Err(missing("secret", id, "--secret id=ID,src=FILE"));
+                    }
+                    continue;
+                }
+                Content::None
+            }
+            MountKind::Ssh { id, required, .. } => {
+                if !build.request.ssh.contains(id) {
+                    if *required {
+                        return Err(missing("ssh agent", id, "--ssh ID"));
+                    }
+                    continue;
+                }
+                Content::None
+            }
+            MountKind::Cache { .. } | MountKind::Tmpfs { .. } => Content::None,
+        };
+        all.push(Prepared { mount, content });
+    }
+    Ok(all)
+}
+
+async fn content(build: &Build<'_>, source: &Source, path: &str) -> Result<Content> {
+    Ok(match source {
+        Source::Context => {
+            let files = build.context_files().await?;
+            let (listed, path) = (files.clone(), path.to_owned());
+            let bound = blocking(move || bound::list(&listed, &path)).await?;
+            Content::Context(files, Box::new(bound))
+        }
+        Source::Stage(id) => Content::Chain(build.built(*id)?.stage.chain()),
+        Source::Image(name) => {
+            Content::Chain(build.image(name, &build.platform).await?.stage.chain())
+        }
+        Source::NamedContext(name) => return Err(build.no_such_context(name)),
+        Source::Scratch => Content::Chain(LayerChain::new()),
+    })
+}
+
+/// Adds what is in the mounted files to a key. How they are mounted is in the step itself.
+pub(crate) fn add_to_key(all: &[Prepared], key: &mut Key) {
+    for Prepared { mount, content } in all {
+        key.add(&mount.target);
+        match content {
+            Content::None => key.add("nothing"),
+            Content::Chain(layers) => {
+                for layer in layers {
+                    key.add(layer.diff_id.as_str());
+                }
+                key.add("layers");
+            }
+            Content::Context(_, bound) => bound.add_to_key(key),
+        }
+    }
+}
+
+/// Gives a step its mounts.
+pub(crate) async fn place(
+    build: &Build<'_>,
+    all: Vec<Prepared>,
+    work: &mut RunnerStep,
+) -> Result<()> {
+    for Prepared { mount, content } in all {
+        let access = access(mount.read_only);
+        let (rootfs, inside) = match content {
+            Content::None => (LayerChain::new(), None),
+            Content::Chain(rootfs) => (rootfs, None),
+            Content::Context(files, bound) => {
+                let path = bound.path();
+                (chain(bound::layer(build, files, *bound).await?.as_slice()), Some(path))
+            }
+        };
+        let path = |written: &str| {
+            let path = Path::new("/").join(inside.as_deref().unwrap_or(Path::new(written)));
+            path.to_string_lossy().into_owned()
+        };
+        let source = match mount.kind {
+            MountKind::Bind { source, .. } => {
+                MountSource::Chain { rootfs, path: path(&source), access }
+            }
+            MountKind::Cache { id, from, source, sharing, owner } => MountSource::Cache {
+                id,
+                mode: owner.mode.unwrap_or(0o755),
+                owner: ids(owner),
+                sharing,
+                access,
+                seed: from.map(|_| (rootfs, path(&source))),
+            },
+            // A folder in memory that cannot be written is an empty one.
+            MountKind::Tmpfs { .. } if mount.read_only => {
+                MountSource::Chain { rootfs, path: "/".to_owned(), access }
+            }
+            MountKind::Tmpfs { size } => MountSource::Tmpfs { size },
+            MountKind::Secret { id, env, file, owner, .. } => {
+                if let Some(variable) = env {
+                    work.secret_environment.insert(variable, id.clone());
+                }
+                if !file {
+                    continue;
+                }
+                MountSource::Secret { id, mode: owner.mode.unwrap_or(0o400), owner: ids(owner) }
+            }
+            MountKind::Ssh { id, owner, .. } => {
+                let variable = work.environment.entry("SSH_AUTH_SOCK".to_owned());
+                variable.or_insert_with(|| mount.target.clone());
+                MountSource::Ssh { id, mode: owner.mode.unwrap_or(0o600), owner: ids(owner) }
+            }
+        };
+        work.mounts.push(RunnerMount { target: mount.target, source });
+    }
+    Ok(())
+}
+
+/// Returns the mount of a here-document that is a program.
+pub(crate) async fn script(build: &Build<'_>, script: &Script) -> Result<RunnerMount> {
+    let layer = bound::text(build, "script", &script.content).await?;
+    let (rootfs, path) = (chain(&[layer]), "/script".to_owned());
+    let source = MountSource::Chain { rootfs, path, access: MountAccess::ReadOnly };
+    Ok(RunnerMount { target: script.path.clone(), source })
+}
+
+fn access(read_only: bool) -> MountAccess {
+    if read_only { MountAccess::ReadOnly } else { MountAccess::ReadWrite }
+}
+
+fn ids(owner: Owner) -> (u32, u32) {
+    (owner.uid.unwrap_or_default(), owner.gid.unwrap_or_default())
+}
+
+fn missing(what: &str, id: &str, flag: &str) -> Error {
+    let flag = flag.replace("ID", id);
+    Error::new(ErrorKind::BuildFailed, format!("the {what} `{id}` is not there"))
+        .with_cause("a step requires it, and the build was not given it")
+        .with_remedy(format!("build with `{flag}`"))
+}

@@ -1,0 +1,7 @@
+//! The portable builder from outside.
+
+#![expect(clippy::unwrap_used, reason = "a panic here is a failed test with its place")]
+
+mod bench;
+mod build;
+mod run;
