@@ -7,6 +7,9 @@ use boxwright_core::{
     RunOutput, RunRequest, Session, StepRunner, Support, async_trait,
 };
 
+use boxwright_worker_container::ContainerWorker;
+use boxwright_worker_program::WorkerProgram;
+
 use crate::config::Builder;
 use crate::daemon::Daemon;
 use crate::provider::NAME;
@@ -19,6 +22,7 @@ pub struct DockerEngine {
     capabilities: Capabilities,
     builder: Builder,
     daemon: Daemon,
+    worker: Option<ContainerWorker>,
 }
 
 impl DockerEngine {
@@ -27,7 +31,11 @@ impl DockerEngine {
         let mut info =
             EngineInfo::new(NAME, daemon.server.version.clone(), endpoint, builder.as_str());
         info.rootless = Some(daemon.server.rootless);
-        Self { info, capabilities: capabilities::of(builder), builder, daemon }
+        let worker = WorkerProgram::carried().ok().map(|program| {
+            let architecture = daemon.server.platform.architecture().to_owned();
+            ContainerWorker::new(daemon.api.http.clone(), program, Some(architecture), None)
+        });
+        Self { info, capabilities: capabilities::of(builder), builder, daemon, worker }
     }
 }
 
@@ -93,7 +101,7 @@ impl Engine for DockerEngine {
     }
 
     fn step_runner(&self) -> Option<&dyn StepRunner> {
-        None
+        self.worker.as_ref().map(|worker| worker as &dyn StepRunner)
     }
 
     fn image_store(&self) -> Option<&dyn ImageStore> {

@@ -137,6 +137,11 @@ impl Api {
         self.http.endpoint()
     }
 
+    /// Returns a client of the same service, for calls in Docker's language.
+    pub(crate) fn http(&self) -> Client {
+        self.http.clone()
+    }
+
     /// Asks for a value. `what` is the message of an error, e.g. "cannot inspect `a`".
     pub(crate) async fn get<T: DeserializeOwned>(
         &self,

@@ -8,6 +8,9 @@ use boxwright_core::{
     RunOutput, RunRequest, Session, StepRunner, Support,
 };
 
+use boxwright_worker_container::ContainerWorker;
+use boxwright_worker_program::WorkerProgram;
+
 use crate::api::Api;
 use crate::{archive, build, capabilities, images, provider, push, run};
 
@@ -17,6 +20,7 @@ pub struct PodmanEngine {
     api: Api,
     info: EngineInfo,
     capabilities: Capabilities,
+    worker: Option<ContainerWorker>,
 }
 
 impl PodmanEngine {
@@ -27,7 +31,10 @@ impl PodmanEngine {
         let mut info = EngineInfo::new(provider::NAME, version, endpoint, provider::BUILDER);
         info.rootless = server.rootless;
         let capabilities = capabilities::of(server);
-        Self { api, info, capabilities }
+        // What processor a distant service has is only told by calls that take half a second.
+        let worker = WorkerProgram::carried().ok();
+        let worker = worker.map(|program| ContainerWorker::new(api.http(), program, None, None));
+        Self { api, info, capabilities, worker }
     }
 }
 
@@ -86,7 +93,7 @@ impl Engine for PodmanEngine {
     }
 
     fn step_runner(&self) -> Option<&dyn StepRunner> {
-        None
+        self.worker.as_ref().map(|worker| worker as &dyn StepRunner)
     }
 
     fn image_store(&self) -> Option<&dyn ImageStore> {
