@@ -15,12 +15,13 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use crate::config::ImageConfig;
 use crate::manifest::{self, DOCUMENT_LIMIT, Document};
 use crate::pipe::blocking;
-use crate::verify::{Hasher, Verified, wrong_bytes};
+use crate::verify::{Hasher, Place, Verified, wrong_bytes};
 
 /// A folder with blobs by digest. Cheap to clone.
 ///
 /// A blob is written beside and renamed, so it is there whole or not at all, whoever else writes
-/// and whenever the process ends. Every read is verified.
+/// and whenever the process ends. Every read is verified, and a blob that turns out to be damaged is removed: it
+/// is made or fetched again, and never used.
 /// Source: OCI image specification 1.1, `image-layout.md`.
 #[derive(Clone, Debug)]
 pub struct Layout {
@@ -78,7 +79,12 @@ impl Layout {
         blocking(move || layout.read_blocking(&digest, limit)).await
     }
 
-    pub(crate) fn read_blocking(&self, digest: &Digest, limit: u64) -> Result<Vec<u8>> {
+    /// Reads a blob as [`Layout::read`] does, in a blocking thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`Layout::read`].
+    pub fn read_blocking(&self, digest: &Digest, limit: u64) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         let blob = self.open_blocking(digest)?;
         blob.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(crate::read_error)?;
@@ -99,7 +105,28 @@ impl Layout {
     /// [`ErrorKind::NotFound`] when it is not there.
     pub fn open_blocking(&self, digest: &Digest) -> Result<impl Read + Send + use<>> {
         let file = fs::File::open(self.path(digest)).map_err(|error| no_blob(digest, error))?;
-        Ok(Verified::new(file, digest.clone()))
+        let place = Place::of(self.path(digest), file.metadata());
+        Ok(Verified::new(file, digest.clone()).at(place))
+    }
+
+    /// Returns why what was read of a blob cannot be used: because the blob is damaged, if it is, or else `error`.
+    /// What decompresses or parses it mostly fails before its digest is known. Blocks.
+    pub(crate) fn blame(&self, digest: &Digest, error: Error) -> Error {
+        let kinds = [ErrorKind::Protocol, ErrorKind::InvalidInput, ErrorKind::Exhausted];
+        if !kinds.contains(&error.kind()) {
+            return error;
+        }
+        let blob = self.open_blocking(digest);
+        match blob.map(|mut blob| io::copy(&mut blob, &mut io::sink())) {
+            Ok(Err(damage)) => crate::read_error(damage),
+            _ => error,
+        }
+    }
+
+    /// Returns whether a blob is there, of whatever size. Blocks.
+    #[must_use]
+    pub fn blob_is_there(&self, digest: &Digest) -> bool {
+        self.path(digest).exists()
     }
 
     /// Keeps `bytes`, and returns what points at them as a `media_type`.
@@ -214,12 +241,14 @@ impl Layout {
     }
 
     async fn open_blob(&self, digest: &Digest) -> Result<Verified<tokio::fs::File>> {
-        let file = tokio::fs::File::open(self.path(digest)).await;
-        Ok(Verified::new(file.map_err(|error| no_blob(digest, error))?, digest.clone()))
+        let path = self.path(digest);
+        let file = tokio::fs::File::open(&path).await.map_err(|error| no_blob(digest, error))?;
+        let place = Place::of(path, file.metadata().await);
+        Ok(Verified::new(file, digest.clone()).at(place))
     }
 
     // A `Digest` is checked where it is made, so it cannot climb (threat 27).
-    fn path(&self, digest: &Digest) -> PathBuf {
+    pub(crate) fn path(&self, digest: &Digest) -> PathBuf {
         self.folder.join("blobs").join(digest.algorithm()).join(digest.hex())
     }
 

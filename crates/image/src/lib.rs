@@ -13,6 +13,7 @@ mod document;
 mod elf;
 pub mod layer;
 pub mod layout;
+mod lock;
 pub mod manifest;
 pub mod output;
 pub mod overlay;
@@ -22,6 +23,7 @@ pub mod program;
 pub mod tar;
 pub mod unpack;
 mod unpack_context;
+pub mod upkeep;
 mod verify;
 pub mod view;
 

@@ -1,12 +1,17 @@
 //! Hashes bytes while they pass, and fails the read that meets a wrong end.
 
+use std::fs::Metadata;
 use std::io::{self, Read};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use boxwright_core::{ByteStream, Digest, Error, ErrorKind};
 use sha2::Digest as _;
 use tokio::io::{AsyncRead, ReadBuf};
+
+/// What an error names a damaged blob of a store by.
+pub(crate) const DAMAGED: &str = "damaged blob";
 
 /// A running digest, of either algorithm.
 #[derive(Clone)]
@@ -53,12 +58,45 @@ pub(crate) struct Verified<R> {
     hasher: Option<Hasher>,
     /// Whether the end was reached and the digest was right.
     right: bool,
+    /// The file that is read, if it is one of a store.
+    place: Option<Place>,
+}
+
+/// The file of a blob. One that is damaged is removed, so that it is made or fetched again.
+pub(crate) struct Place {
+    path: PathBuf,
+    /// Device and inode, since another may have put a good one there meanwhile.
+    identity: (u64, u64),
+}
+
+impl Place {
+    pub(crate) fn of(path: PathBuf, data: io::Result<Metadata>) -> Option<Self> {
+        data.ok().map(|data| Self { path, identity: identity(&data) })
+    }
+
+    fn remove(&self) {
+        let now = std::fs::metadata(&self.path).map(|data| identity(&data));
+        if now.is_ok_and(|now| now == self.identity) {
+            // In a store that cannot be written it stays, and is found again.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn identity(data: &Metadata) -> (u64, u64) {
+    use std::os::unix::fs::MetadataExt as _;
+    (data.dev(), data.ino())
 }
 
 impl<R> Verified<R> {
     pub(crate) fn new(inner: R, expected: Digest) -> Self {
         let hasher = Some(Hasher::like(&expected));
-        Self { inner, expected, hasher, right: false }
+        Self { inner, expected, hasher, right: false, place: None }
+    }
+
+    /// Returns it as the reader of a file of a store.
+    pub(crate) fn at(self, place: Option<Place>) -> Self {
+        Self { place, ..self }
     }
 
     fn seen(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -71,7 +109,19 @@ impl<R> Verified<R> {
         if let Some(hasher) = self.hasher.take() {
             self.right = hasher.finish() == self.expected;
         }
-        if self.right { Ok(()) } else { Err(io::Error::other(wrong_bytes(&self.expected))) }
+        if self.right {
+            return Ok(());
+        }
+        let error = wrong_bytes(&self.expected);
+        Err(io::Error::other(match &self.place {
+            Some(place) => {
+                place.remove();
+                error
+                    .with_context(DAMAGED, self.expected.as_str())
+                    .with_remedy("run it again: the blob was removed, and is made or fetched anew")
+            }
+            None => error,
+        }))
     }
 }
 

@@ -12,6 +12,7 @@ use boxwright_core::{
 use boxwright_dockerfile::diagnostic::to_error;
 use boxwright_dockerfile::plan::{Options, Plan};
 use boxwright_image::pack::PackFormat;
+use boxwright_image::upkeep;
 
 use crate::build::{Build, Shared};
 use crate::search::{Search, too_short};
@@ -52,6 +53,21 @@ impl<'e> Builder<'e> {
     /// fails, with `step`, `exit code` and the end of its `output` as context, or when a secret is found in what was
     /// made.
     pub async fn build(&self, request: &BuildRequest, session: &Session) -> Result<BuildOutput> {
+        let _user = self.store.enter().await?;
+        let built = self.attempt(request, session).await;
+        match built.as_ref().err().and_then(upkeep::damaged) {
+            // It was removed when it was found: what it held is made or fetched again.
+            Some(digest) if can_repeat(request) => {
+                let message =
+                    format!("the blob `{digest}` of the store is damaged: it is made anew");
+                session.events.warn(message, None).await;
+                self.attempt(request, session).await
+            }
+            _ => built,
+        }
+    }
+
+    async fn attempt(&self, request: &BuildRequest, session: &Session) -> Result<BuildOutput> {
         let mut session = session.clone();
         // A failed stage ends the others, and nothing else of the caller's.
         session.cancel = session.cancel.child_token();
@@ -135,6 +151,11 @@ impl fmt::Debug for Builder<'_> {
 fn secrets(request: &BuildRequest, session: &Session) -> BTreeMap<String, Secret> {
     let named = session.secrets.iter().filter(|(id, _)| request.secrets.contains(id));
     named.map(|(id, secret)| (id.clone(), secret.clone())).collect()
+}
+
+/// Whether the context can be read a second time.
+fn can_repeat(request: &BuildRequest) -> bool {
+    matches!(request.context, ContextSource::Folder(_) | ContextSource::Empty)
 }
 
 fn no_folder(error: std::io::Error) -> Error {

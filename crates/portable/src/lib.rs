@@ -42,9 +42,11 @@ mod select;
 mod stage;
 mod store;
 mod time;
+mod upkeep;
 
 pub use builder::{BUILDER, Builder};
 pub use store::Store;
+pub use upkeep::{Part, Pruned, Pruning, Scope, Usage};
 
 /// Runs blocking `work` in a thread of its own.
 async fn blocking<T: Send + 'static>(

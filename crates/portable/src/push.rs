@@ -20,6 +20,7 @@ impl Store {
         manifest: &Manifest,
         format: PackFormat,
     ) -> Result<PushOutput> {
+        let _user = self.enter().await?;
         let packed = self.packed(manifest, format).await?;
         client.push(image, &packed, self.layout()).await
     }

@@ -3,15 +3,15 @@
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use boxwright_core::{
-    BlobStore as _, Descriptor, Digest, Error, ErrorKind, ImageRef, Manifest, Result,
-};
+use boxwright_core::{Descriptor, Digest, Error, ErrorKind, ImageRef, Manifest, Result};
 use boxwright_image::layout::Layout;
 use boxwright_image::manifest::digest_of;
 use boxwright_image::pack::{PackFormat, Packer};
+use boxwright_image::upkeep::User;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::blocking;
 use crate::memory::FileMemory;
 
 /// An OCI layout with indexes beside it: names of images, images that were built here, and results of steps.
@@ -48,10 +48,10 @@ struct Built {
     manifest: Digest,
 }
 
-const STEPS: &str = "steps";
-const NAMES: &str = "names";
-const BUILT: &str = "built";
-const FILES: &str = "files";
+pub(crate) const STEPS: &str = "steps";
+pub(crate) const NAMES: &str = "names";
+pub(crate) const BUILT: &str = "built";
+pub(crate) const FILES: &str = "files";
 
 impl Store {
     /// Opens the store in `folder`, and makes it if there is none.
@@ -164,18 +164,38 @@ impl Store {
             Err(error) => return Err(error),
         };
         for (layer, _) in &manifest.layers {
-            if self.layout.size(&layer.digest).await? != Some(layer.size) {
+            if self.use_blob(&layer.digest).await? != Some(layer.size) {
                 return Ok(None);
             }
         }
+        self.use_blob(&manifest.config.digest).await?;
+        self.use_blob(&manifest.descriptor.digest).await?;
         Ok(Some(manifest))
+    }
+
+    /// Notes that what is in the store is used, until the returned value is dropped: nothing that is written or
+    /// found meanwhile is removed by [`Store::prune`]. [`Builder::build`](crate::Builder::build) and
+    /// [`Store::push`] do so themselves.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Conflict`] when the store stays locked for a minute, [`ErrorKind::Unavailable`] when it
+    /// cannot be written.
+    pub async fn enter(&self) -> Result<User> {
+        let layout = self.layout.clone();
+        blocking(move || layout.enter()).await
+    }
+
+    async fn use_blob(&self, digest: &Digest) -> Result<Option<u64>> {
+        let (layout, digest) = (self.layout.clone(), digest.clone());
+        blocking(move || layout.use_blob(&digest)).await
     }
 
     /// Returns what the step of `key` came to, unless its layer is gone.
     pub(crate) async fn step(&self, key: &str) -> Result<Option<Record>> {
         let Some(record) = self.read::<Record>(STEPS, key) else { return Ok(None) };
         if let Some((layer, _)) = &record.layer
-            && self.layout.size(&layer.digest).await? != Some(layer.size)
+            && self.use_blob(&layer.digest).await? != Some(layer.size)
         {
             return Ok(None);
         }
@@ -214,7 +234,7 @@ fn file_name(name: &ImageRef) -> String {
     digest_of(name.to_string().as_bytes()).hex().to_owned()
 }
 
-fn cannot_write(folder: &Path, error: io::Error) -> Error {
+pub(crate) fn cannot_write(folder: &Path, error: io::Error) -> Error {
     let kind = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::Exhausted,
         _ => ErrorKind::Unavailable,

@@ -37,18 +37,31 @@ pub fn read_files(
         let files = layers.entry(node.layer).or_default();
         files.entry(node.entry).or_insert((path, &node.kind));
     }
-    for (number, mut files) in layers {
-        let mut reader = open_layer(layout, manifest, number)?;
-        let mut entry = 0;
-        while !files.is_empty() && reader.next_entry()?.is_some() {
-            if let Some((path, NodeKind::File { digest, .. })) = files.remove(&entry) {
-                let mut content = Verified::new(&mut reader, digest.clone());
-                each(path, &mut content)?;
-                // What `each` left is read too, so that every byte is verified.
-                std::io::copy(&mut content, &mut std::io::sink()).map_err(crate::read_error)?;
-            }
-            entry += 1;
+    for (number, files) in layers {
+        let read = read_layer(layout, manifest, number, files, each);
+        read.map_err(|error| layout.blame(&manifest.layers[number].0.digest, error))?;
+    }
+    Ok(())
+}
+
+/// Gives the content of `files` of one layer, by their places in it, to `each`.
+fn read_layer(
+    layout: &Layout,
+    manifest: &Manifest,
+    number: usize,
+    mut files: BTreeMap<u64, (&Path, &NodeKind)>,
+    each: &mut EachFile<'_>,
+) -> Result<()> {
+    let mut reader = open_layer(layout, manifest, number)?;
+    let mut entry = 0;
+    while !files.is_empty() && reader.next_entry()?.is_some() {
+        if let Some((path, NodeKind::File { digest, .. })) = files.remove(&entry) {
+            let mut content = Verified::new(&mut reader, digest.clone());
+            each(path, &mut content)?;
+            // What `each` left is read too, so that every byte is verified.
+            std::io::copy(&mut content, &mut std::io::sink()).map_err(crate::read_error)?;
         }
+        entry += 1;
     }
     Ok(())
 }

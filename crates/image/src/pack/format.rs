@@ -17,6 +17,8 @@ pub enum PackFormat {
 }
 
 impl PackFormat {
+    pub(super) const ALL: [Self; 2] = [Self::Gzip, Self::Zstd];
+
     /// The media type of a layer, as the OCI has it.
     pub(super) fn media_type(self) -> &'static str {
         match self {

@@ -15,10 +15,10 @@ use crate::verify::Hasher;
 /// The level of zstd, a part of the format.
 const ZSTD_LEVEL: i32 = 3;
 
-/// Returns whether the blob is in the store.
+/// Returns whether the blob is in the store, and notes that it is used.
 pub(super) async fn is_there(layout: &Layout, blob: &Descriptor) -> Result<bool> {
     let (layout, blob) = (layout.clone(), blob.clone());
-    blocking(move || Ok(layout.size_blocking(&blob.digest)? == Some(blob.size))).await
+    blocking(move || Ok(layout.use_blob(&blob.digest)? == Some(blob.size))).await
 }
 
 /// Compresses the plain blob `layer` into another blob. Dropping the future ends the work.

@@ -1,5 +1,6 @@
 //! What layers compressed to, by diff id and recipe: a small file each.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -22,6 +23,19 @@ pub(super) fn recall(layout: &Layout, diff_id: &Digest, format: PackFormat) -> O
     // What cannot be read is not known: it is found out again.
     let known: Descriptor = serde_json::from_slice(&bytes).ok()?;
     (known.media_type == format.media_type()).then_some(known)
+}
+
+/// Returns all blobs that layers compressed to, there or not.
+pub(super) fn all(layout: &Layout) -> BTreeSet<Digest> {
+    let mut all = BTreeSet::new();
+    for format in PackFormat::ALL {
+        for entry in fs::read_dir(folder(layout, format)).into_iter().flatten().flatten() {
+            let known = fs::read(entry.path()).ok();
+            let known = known.and_then(|bytes| serde_json::from_slice::<Descriptor>(&bytes).ok());
+            all.extend(known.map(|known| known.digest));
+        }
+    }
+    all
 }
 
 /// Notes what the layer compressed to.

@@ -9,7 +9,7 @@ mod layer;
 mod manifest;
 mod memory;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use boxwright_core::{Descriptor, Digest, Manifest, Result};
@@ -43,6 +43,12 @@ struct Shared {
     locks: Mutex<HashMap<(Digest, PackFormat), LayerLock>>,
     permits: Semaphore,
     cancel: CancellationToken,
+}
+
+/// Returns all blobs of `layout`, there or not, that layers were compressed to. Blocks.
+#[must_use]
+pub fn remembered(layout: &Layout) -> BTreeSet<Digest> {
+    memory::all(layout)
 }
 
 impl Packer {

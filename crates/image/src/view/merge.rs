@@ -19,7 +19,10 @@ impl Tree {
                 .and_then(|reader| Layer::read(reader, number))
                 .and_then(|layer| tree.stack(layer, number));
             let name = manifest.layers[number].0.digest.as_str();
-            layer.map_err(|error| error.with_context("layer", name))?;
+            layer.map_err(|error| {
+                let error = layout.blame(&manifest.layers[number].0.digest, error);
+                error.with_context("layer", name)
+            })?;
         }
         Ok(tree)
     }
@@ -31,8 +34,10 @@ impl Tree {
         manifest: &Manifest,
         number: usize,
     ) -> Result<()> {
-        let layer = Layer::read(open_layer(layout, manifest, number)?, number)?;
-        self.stack(layer, number)
+        let layer = open_layer(layout, manifest, number)
+            .and_then(|reader| Layer::read(reader, number))
+            .and_then(|layer| self.stack(layer, number));
+        layer.map_err(|error| layout.blame(&manifest.layers[number].0.digest, error))
     }
 
     /// Puts a layer on top, as overlayfs would: marks hide what is below, a folder joins a folder,

@@ -7,6 +7,7 @@ mod hostile;
 mod layout;
 mod output;
 mod pack;
+mod upkeep;
 mod view;
 
 use boxwright_core::{Descriptor, Digest, Manifest};
