@@ -11,9 +11,11 @@ use crate::git::GitAddress;
 use crate::instruction::{Action, Copy, Healthcheck, Instruction, Kind, MountKind, Run, read};
 use crate::{parser, plan};
 
-/// The images that read the language that this crate reads.
-const FRONTENDS: [&str; 2] =
-    ["docker.io/docker/dockerfile", "docker.io/docker/dockerfile-upstream"];
+/// The repositories of the images that read the language that this crate reads.
+const FRONTENDS: [&str; 2] = ["docker/dockerfile", "docker/dockerfile-upstream"];
+
+/// The registry of those images, and a public mirror of it that has nothing of its own.
+const REGISTRIES: [&str; 2] = ["docker.io", "mirror.gcr.io"];
 
 /// Returns what `text` needs, in a stable order. Of addresses in variables only a [`plan::Plan`] knows.
 ///
@@ -27,7 +29,9 @@ pub fn of(text: &str) -> Result<BTreeSet<Feature>, Vec<Diagnostic>> {
 /// Whether `reference` names a frontend that reads the language that this crate reads.
 #[must_use]
 pub fn is_own_frontend(reference: &str) -> bool {
-    reference.parse::<ImageRef>().is_ok_and(|image| FRONTENDS.contains(&image.name().as_str()))
+    reference.parse::<ImageRef>().is_ok_and(|image| {
+        FRONTENDS.contains(&image.repository()) && REGISTRIES.contains(&image.registry())
+    })
 }
 
 pub(crate) fn of_file(file: &Dockerfile, text: &str) -> BTreeSet<Feature> {
@@ -228,6 +232,7 @@ mod tests {
     #[test]
     fn only_other_frontends_are_foreign() {
         assert_eq!(names("# syntax=docker/dockerfile:1.7-labs\nFROM a"), Vec::<&str>::new());
+        assert_eq!(names("# syntax=mirror.gcr.io/docker/dockerfile:1\nFROM a"), Vec::<&str>::new());
         assert_eq!(names("# syntax=evil/frontend\nFROM a"), ["foreign-frontend"]);
         assert_eq!(
             names("# syntax=docker.evil.com/docker/dockerfile\nFROM a"),
