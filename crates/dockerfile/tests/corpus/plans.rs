@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use boxwright_dockerfile::diagnostic::Diagnostic;
+use boxwright_dockerfile::diagnostic::{Diagnostic, Severity};
 use boxwright_dockerfile::plan::{Base, Options, Plan, Source, StageId};
 use serde_json::Value;
 
@@ -21,7 +21,69 @@ pub(crate) fn add(corpus: &mut Corpus) {
         }
     }
     lint(corpus);
+    findings(corpus);
     ports(corpus);
+}
+
+/// What upstream's linter finds, by rule and line, against what we warn about.
+fn findings(corpus: &mut Corpus) {
+    for case in rows(&corpus.table("buildkit-dockerfile/lint.json")["cases"]) {
+        corpus.row(format!("lint/{}", text(&case["id"])), move || {
+            let content = text(&case["dockerfile"]);
+            let theirs = rows(&case["warnings"]).into_iter().map(|finding| {
+                (text(&finding["RuleName"]), finding["Line"].as_u64().unwrap_or_default())
+            });
+            let mut theirs: Vec<(String, u64)> = theirs.collect();
+            theirs.sort();
+            let mut ours = Vec::new();
+            for warning in warnings(&content, attributes(&case)) {
+                let line = warning.span.line(&content);
+                let from = content.lines().nth(line - 1).unwrap_or_default().trim_start();
+                ours.push((rule(&warning, from)?, line as u64));
+            }
+            ours.sort();
+            crate::same(&ours, &theirs)
+        });
+    }
+}
+
+/// The name of upstream's rule for one of our warnings.
+fn rule(warning: &Diagnostic, line: &str) -> Result<String, String> {
+    let is_from = line.to_uppercase().starts_with("FROM");
+    let names: [(&str, &str); 6] = [
+        ("is not set", if is_from { "UndefinedArgInFrom" } else { "UndefinedVar" }),
+        ("a blank line inside an instruction", "NoEmptyContinuation"),
+        ("`MAINTAINER` is deprecated", "MaintainerDeprecated"),
+        ("without `=` is deprecated", "LegacyKeyValueFormat"),
+        ("is the name of two stages", "DuplicateStageName"),
+        ("means something else already", "ReservedStageName"),
+    ];
+    let found = names.iter().find(|(words, _)| warning.message.contains(words));
+    found.map(|(_, rule)| (*rule).to_owned()).ok_or_else(|| format!("no rule: {warning}"))
+}
+
+/// Everything that we warn about, also where the file is refused.
+fn warnings(content: &str, options: Options) -> Vec<Diagnostic> {
+    let all = match Plan::new(content, options) {
+        Err(problems) => problems,
+        Ok(plan) => {
+            let mut all = plan.warnings().to_vec();
+            let mut results: BTreeMap<StageId, Base> = BTreeMap::new();
+            for stage in plan.needed() {
+                let base = match &stage.base {
+                    Source::Stage(id) => results[id].clone(),
+                    Source::Scratch => Base::scratch(),
+                    _ => Base::of_image(&["PATH=/usr/bin:/bin".to_owned()], "", "", &[]),
+                };
+                if let Ok(evaluated) = plan.evaluate(stage.id, &base) {
+                    all.extend(evaluated.warnings);
+                    results.insert(stage.id, evaluated.result);
+                }
+            }
+            all
+        }
+    };
+    all.into_iter().filter(|it| it.severity == Severity::Warning).collect()
 }
 
 /// Dockerfiles that upstream warns about. Only those that it refuses are refused.
@@ -36,14 +98,18 @@ fn lint(corpus: &mut Corpus) {
                 Some(error) if error.contains("failed to parse platform") => Some("is no platform"),
                 Some(other) => return Err(format!("a new kind of error: {other}")),
             };
-            let attributes = case["attrs"].as_object().cloned().unwrap_or_default();
-            let build_args = attributes.iter().filter_map(|(key, value)| {
-                Some((key.strip_prefix("build-arg:")?.to_owned(), text(value)))
-            });
-            let options = Options { build_args: build_args.collect(), ..Options::default() };
-            judge(&text(&case["dockerfile"]), options, fact)
+            judge(&text(&case["dockerfile"]), attributes(&case), fact)
         });
     }
+}
+
+/// The options of a case that names them as BuildKit does.
+fn attributes(case: &Value) -> Options {
+    let attributes = case["attrs"].as_object().cloned().unwrap_or_default();
+    let build_args = attributes
+        .iter()
+        .filter_map(|(key, value)| Some((key.strip_prefix("build-arg:")?.to_owned(), text(value))));
+    Options { build_args: build_args.collect(), ..Options::default() }
 }
 
 fn options(case: &Value) -> Options {
