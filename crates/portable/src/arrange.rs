@@ -51,15 +51,13 @@ impl Arranger<'_> {
         } else {
             self.follow(written)?
         };
-        let into_folder = step.into_folder || selection.len() > 1 || self.is_folder(&base);
         let mode = step.mode.as_ref();
         for picked in selection {
+            // Several files that match a pattern do not make the destination a folder: the last one stays, as in BuildKit.
+            let into_folder = step.into_folder || step.items.len() > 1 || self.is_folder(&base);
             match picked {
-                Picked::Folder { own, inside } => {
-                    self.top(&base, own, step.into_folder, mode)?;
-                    self.all(&base, inside, mode)?;
-                }
-                Picked::Parents(inside) => {
+                // A folder that is new has the mode of any folder that is made on the way, as in BuildKit.
+                Picked::Folder(inside) | Picked::Parents(inside) => {
                     self.ensure(&base)?;
                     self.all(&base, inside, mode)?;
                 }
@@ -88,22 +86,6 @@ impl Arranger<'_> {
     /// Places files where they are in their source. Blocks.
     pub(crate) fn place(&mut self, files: Vec<Chosen>) -> Result<()> {
         self.all(Path::new(""), files, None)
-    }
-
-    /// Makes the destination of a folder: as the folder is, if it is new and not written with a slash.
-    fn top(
-        &mut self,
-        base: &Path,
-        own: Option<Header>,
-        slash: bool,
-        mode: Option<&Mode>,
-    ) -> Result<()> {
-        match own {
-            Some(own) if !slash && !self.is_folder(base) && !base.as_os_str().is_empty() => {
-                self.put(base.to_owned(), self.changed(own, mode), Content::Nothing, None)
-            }
-            _ => self.ensure(base),
-        }
     }
 
     fn all(&mut self, base: &Path, inside: Vec<Chosen>, mode: Option<&Mode>) -> Result<()> {
@@ -148,9 +130,10 @@ impl Arranger<'_> {
         self.ensure(base)?;
         for entry in unpacked {
             let Some(name) = entry.header.path.file_name() else { continue };
-            // The folders on the way may be links in the image, or in the archive itself (threat 2).
+            // The folders on the way may be links in the image, or in the archive itself (threat 2). None leads out of
+            // the destination, which is the root for all that is unpacked.
             let parent = entry.header.path.parent().unwrap_or(Path::new(""));
-            let path = self.follow(&base.join(parent))?.join(name);
+            let path = self.follow_below(base, parent)?.join(name);
             let is_folder = entry.header.kind == Kind::Folder;
             if !is_folder
                 && self.draft.entries.get(&path).is_some_and(|it| it.header.kind == Kind::Folder)
@@ -231,17 +214,28 @@ impl Arranger<'_> {
     }
 
     fn follow(&self, path: &Path) -> Result<PathBuf> {
-        let link = |path: &Path| match self.draft.entries.get(path) {
-            Some(Entry { header: Header { kind: Kind::Symlink { target }, .. }, .. }) => {
-                Some(target.clone())
+        self.follow_below(Path::new(""), path)
+    }
+
+    /// Follows links as if `root` were the root of the image.
+    fn follow_below(&self, root: &Path, path: &Path) -> Result<PathBuf> {
+        let link = |path: &Path| {
+            let path = root.join(path);
+            match self.draft.entries.get(&path) {
+                Some(Entry { header: Header { kind: Kind::Symlink { target }, .. }, .. }) => {
+                    Some(target.clone())
+                }
+                Some(_) => None,
+                None => match &self.tree.get(path)?.kind {
+                    NodeKind::Symlink { target } => Some(target.clone()),
+                    _ => None,
+                },
             }
-            Some(_) => None,
-            None => match &self.tree.get(path)?.kind {
-                NodeKind::Symlink { target } => Some(target.clone()),
-                _ => None,
-            },
         };
-        view::follow(path, link).ok_or_else(|| blocked(path, "its links are a circle"))
+        let followed = view::follow(path, link);
+        let followed = followed.ok_or_else(|| blocked(path, "its links are a circle"))?;
+        // Joined components, so that no slash is left at the end where nothing follows.
+        Ok(root.components().chain(followed.components()).collect())
     }
 }
 

@@ -18,8 +18,8 @@ use crate::read;
 /// What one source of a copy comes to.
 #[derive(Clone, Debug)]
 pub(crate) enum Picked {
-    /// What is in a folder, and how the folder itself is.
-    Folder { own: Option<Header>, inside: Vec<Chosen> },
+    /// What is in a folder.
+    Folder(Vec<Chosen>),
     /// One file, with the name that it has in a folder.
     File { name: String, file: Chosen },
     /// Files with the folders above them.
@@ -120,7 +120,7 @@ pub(crate) fn complete(selection: &mut [Picked], files: &Files) -> Result<()> {
 fn each(selection: &mut [Picked], mut change: impl FnMut(&mut Chosen)) {
     for picked in selection {
         match picked {
-            Picked::Folder { inside, .. } | Picked::Parents(inside) => {
+            Picked::Folder(inside) | Picked::Parents(inside) => {
                 inside.iter_mut().for_each(&mut change);
             }
             Picked::File { file, .. } | Picked::Archive(file) => change(file),
@@ -158,9 +158,8 @@ pub(crate) fn add_to_key(selection: &[Picked], key: &mut Key) {
     };
     for picked in selection {
         match picked {
-            Picked::Folder { own, inside } => {
-                let own = own.as_ref().map(|own| Header { modified: (0, 0), ..own.clone() });
-                key.add(format!("folder {own:?} {}", inside.len()));
+            Picked::Folder(inside) => {
+                key.add(format!("folder {}", inside.len()));
                 inside.iter().for_each(|file| chosen(key, file));
             }
             Picked::Parents(inside) => {
@@ -184,7 +183,6 @@ fn pick(step: &CopyStep, files: &Files, rules: &Rules, path: &Path) -> Result<Pi
     let at = files.follow(path).filter(|at| at.as_os_str().is_empty() || files.get(at).is_some());
     let at = at.ok_or_else(|| missing(files, "copy", path))?;
     let Some(file) = files.get(&at).filter(|file| file.header.kind != Kind::Folder) else {
-        let own = files.get(&at).map(|file| file.header.clone());
         let mut inside = Vec::new();
         for source in files.below(&at) {
             let below = source.strip_prefix(&at).unwrap_or(source);
@@ -192,7 +190,7 @@ fn pick(step: &CopyStep, files: &Files, rules: &Rules, path: &Path) -> Result<Pi
                 inside.push(choose(files, below.to_owned(), source)?);
             }
         }
-        return Ok(Picked::Folder { own, inside: with_folders(files, &at, inside)? });
+        return Ok(Picked::Folder(with_folders(files, &at, inside)?));
     };
     let unpacks = step.unpack.unwrap_or(step.kind == Instruction::Add);
     let is_file = matches!(file.header.kind, Kind::File { .. });

@@ -4,4 +4,5 @@
 
 mod bench;
 mod build;
+mod copy;
 mod run;
