@@ -1,8 +1,9 @@
 //! Build contexts of cases: folders, archives, and lists of what to make.
 
-use std::fs::File;
+use std::fs::{File, FileTimes};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -36,14 +37,27 @@ impl Context {
     }
 }
 
-fn unpack(archive: &Path, folder: &Path) -> CaseResult {
-    let mut archive = tar::Archive::new(File::open(archive)?);
+fn unpack(path: &Path, folder: &Path) -> CaseResult {
+    let mut archive = tar::Archive::new(File::open(path)?);
     archive.set_preserve_permissions(true);
     archive.set_preserve_mtime(true);
     archive.set_unpack_xattrs(true);
     // Owners do not count in a context, and only root could set them.
     archive.set_preserve_ownerships(false);
-    Ok(archive.unpack(folder)?)
+    archive.unpack(folder)?;
+    // What is made in a folder changes its time, so those come last.
+    let mut folders = Vec::new();
+    for entry in tar::Archive::new(File::open(path)?).entries()? {
+        let entry = entry?;
+        if entry.header().entry_type().is_dir() {
+            folders.push((folder.join(entry.path()?), entry.header().mtime()?));
+        }
+    }
+    for (folder, seconds) in folders.into_iter().rev() {
+        let time = UNIX_EPOCH + Duration::from_secs(seconds);
+        File::open(folder)?.set_times(FileTimes::new().set_modified(time))?;
+    }
+    Ok(())
 }
 
 /// One thing in a context.
