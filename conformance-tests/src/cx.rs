@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use boxwright_core::{
@@ -37,6 +37,8 @@ struct Inner {
     folder: Mutex<Option<TempDir>>,
     cancel: CancellationToken,
     counter: AtomicU32,
+    /// Whether a Dockerfile had a step to run.
+    had_steps: AtomicBool,
     made: Mutex<Vec<LocalImage>>,
     logs: Mutex<Vec<Log>>,
     images: Mutex<Vec<Image>>,
@@ -71,6 +73,7 @@ impl Cx {
             folder: Mutex::new(Some(folder)),
             cancel: CancellationToken::new(),
             counter: AtomicU32::new(0),
+            had_steps: AtomicBool::new(false),
             made: Mutex::default(),
             logs: Mutex::default(),
             images: Mutex::default(),
@@ -243,6 +246,9 @@ impl Cx {
     /// [`Failure::Harness`].
     pub fn request(&self, dockerfile: &str) -> CaseResult<BuildRequest> {
         self.write("Dockerfile", 0o644, dockerfile)?;
+        if has_steps(dockerfile) {
+            self.0.had_steps.store(true, Ordering::Relaxed);
+        }
         self.new_request(ContextSource::Folder(self.context()))
     }
 
@@ -380,6 +386,11 @@ impl Cx {
         Ok(())
     }
 
+    /// Returns whether a Dockerfile of the case had a step to run.
+    pub(crate) fn had_steps(&self) -> bool {
+        self.0.had_steps.load(Ordering::Relaxed)
+    }
+
     // ---- The end.
 
     /// Removes the case's files.
@@ -434,6 +445,23 @@ pub(crate) fn slug(run: &str, column: &str, id: &str) -> String {
     format!("{run}/{column}/{id}")
 }
 
+/// Whether a Dockerfile runs something in a stage.
+fn has_steps(dockerfile: &str) -> bool {
+    let words = dockerfile.lines().filter_map(|line| line.split_whitespace().next());
+    words.map(str::to_ascii_uppercase).skip_while(|word| word != "FROM").any(|word| word == "RUN")
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_steps;
+
+    #[test]
+    fn a_step_is_a_run_in_a_stage() {
+        assert!(has_steps("ARG a\nFROM scratch\n  run true\n"));
+        assert!(!has_steps("RUN true\nFROM scratch\nONBUILD RUN true\nLABEL a=RUN\n"));
+    }
 }

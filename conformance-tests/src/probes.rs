@@ -37,6 +37,7 @@ macro_rules! probes {
 
 probes! {
     "build", Build;
+    "build-run", BuildRun;
     "build-from-tar", BuildFromTar;
     "build-from-address", BuildFromAddress;
     "build-for-platform", BuildForPlatform;
@@ -82,6 +83,10 @@ async fn attempt(cx: &Cx, capability: Capability) -> CaseResult<Result<()>> {
     let nowhere: LocalImage = cx.name()?.into();
     Ok(match capability {
         Capability::Build => built(cx, |_| ()).await?,
+        Capability::BuildRun => {
+            let request = cx.request(&format!("FROM {}\nRUN true\n", cx.base()?))?;
+            cx.attempt(&request).await.result.map(drop)
+        }
         Capability::BuildFromTar => {
             let mut tar = tar::Builder::new(Vec::new());
             let text = b"FROM scratch\nLABEL a=1\n";

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use boxwright_core::{Host, Support};
+use boxwright_core::{Capability, Host, Support};
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt as _};
 use serde::{Deserialize, Serialize};
@@ -120,7 +120,7 @@ impl<C: Runnable> Run<C> {
             Err(failure) => return outcome(Verdict::Broken { reason: failure.to_string() }),
         };
         tidy.keep(&cx);
-        let result = self.judged(case, &cx).await;
+        let result = self.judged(case, &cx).await.and_then(|()| needs_are_told(case, &cx));
         let found = match &result {
             Ok(()) => Verdict::Pass,
             Err(Failure::Harness(reason)) => Verdict::Broken { reason: reason.clone() },
@@ -156,6 +156,23 @@ impl<C: Runnable> Run<C> {
         }
         let seconds = self.limit.as_secs();
         Err(Failure::promise(format!("the case did not end within {seconds} seconds")))
+    }
+}
+
+/// Fails unless a case of the suite that runs steps says that it needs [`Capability::BuildRun`], and one that says so
+/// does. A probe needs nothing; what a case of a corpus needs is read off its files.
+fn needs_are_told(case: &impl Runnable, cx: &Cx) -> CaseResult {
+    let need = Capability::BuildRun;
+    let needs = case.needs();
+    match (cx.had_steps(), needs.contains(&need)) {
+        _ if !case.proves_features() => Ok(()),
+        (true, false) if !needs.is_empty() => Err(Failure::harness(format!(
+            "the case runs steps and does not say that it needs `{need}`"
+        ))),
+        (false, true) => {
+            Err(Failure::harness(format!("the case says that it needs `{need}` and runs no step")))
+        }
+        _ => Ok(()),
     }
 }
 

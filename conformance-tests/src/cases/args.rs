@@ -2,7 +2,7 @@
 
 use boxwright_core::{Feature, Platform};
 
-use super::BUILD;
+use super::{BUILD, RUN};
 use crate::case::{Case, CaseResult};
 use crate::cx::Cx;
 use crate::{expect, expect_eq};
@@ -11,14 +11,14 @@ pub(super) const CASES: &[Case] = &[
     Case {
         id: "args/default",
         promise: "an ARG that is not given has its default",
-        needs: BUILD,
+        needs: RUN,
         features: &[],
         run: |cx| Box::pin(value(cx, &[], "default")),
     },
     Case {
         id: "args/given",
         promise: "an ARG that is given has that value, with spaces and quotes unchanged",
-        needs: BUILD,
+        needs: RUN,
         features: &[],
         run: |cx| {
             Box::pin(value(cx, &[("argument", "it's \"given\"  $HOME")], "it's \"given\"  $HOME"))
@@ -27,42 +27,42 @@ pub(super) const CASES: &[Case] = &[
     Case {
         id: "args/not-in-the-image",
         promise: "an ARG is not among the variables of the image",
-        needs: BUILD,
+        needs: RUN,
         features: &[],
         run: |cx| Box::pin(not_in_the_image(cx)),
     },
     Case {
         id: "args/of-one-stage",
         promise: "an ARG ends with its stage",
-        needs: BUILD,
+        needs: RUN,
         features: &[],
         run: |cx| Box::pin(of_one_stage(cx)),
     },
     Case {
         id: "args/before-from",
         promise: "an ARG before the first FROM counts in FROM, and in a stage that names it again",
-        needs: BUILD,
+        needs: RUN,
         features: &[],
         run: |cx| Box::pin(before_from(cx)),
     },
     Case {
         id: "args/env-wins",
         promise: "an ENV hides an earlier ARG of the same name",
-        needs: BUILD,
+        needs: RUN,
         features: &[],
         run: |cx| Box::pin(env_wins(cx)),
     },
     Case {
         id: "args/not-declared",
         promise: "an argument that no ARG declares does not fail the build, and has no effect",
-        needs: BUILD,
+        needs: RUN,
         features: &[],
         run: |cx| Box::pin(not_declared(cx)),
     },
     Case {
         id: "args/platform",
         promise: "TARGETARCH and TARGETOS are those of the platform that is built for",
-        needs: BUILD,
+        needs: RUN,
         features: &[Feature::FromPlatform],
         run: |cx| Box::pin(platform(cx)),
     },

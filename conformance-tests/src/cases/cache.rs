@@ -2,7 +2,7 @@
 
 use boxwright_core::{CacheUse, StepResult};
 
-use super::BUILD;
+use super::{BUILD, RUN};
 use crate::case::{Case, CaseResult};
 use crate::cx::Cx;
 use crate::{expect, expect_eq};
@@ -11,21 +11,21 @@ pub(super) const CASES: &[Case] = &[
     Case {
         id: "cache/second-build",
         promise: "a second build of the same context takes every step from the first, and says so",
-        needs: BUILD,
+        needs: RUN,
         features: &[],
         run: |cx| Box::pin(second_build(cx)),
     },
     Case {
         id: "cache/not-used",
         promise: "without the cache every step runs again",
-        needs: BUILD,
+        needs: RUN,
         features: &[],
         run: |cx| Box::pin(not_used(cx)),
     },
     Case {
         id: "cache/changed-file",
         promise: "a changed file makes COPY and what follows run again, and keeps what is before it",
-        needs: BUILD,
+        needs: RUN,
         features: &[],
         run: |cx| Box::pin(changed_file(cx)),
     },
@@ -39,7 +39,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         id: "cache/changed-argument",
         promise: "another value of a build argument makes the steps that see it run again",
-        needs: BUILD,
+        needs: RUN,
         features: &[],
         run: |cx| Box::pin(changed_argument(cx)),
     },

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use boxwright_core::{Capability, ErrorKind, RunRequest};
 
-use super::BUILD_ONLY;
+use super::{BUILD_ONLY, RUN_ONLY};
 use crate::case::{Case, CaseResult, Failure};
 use crate::cx::Cx;
 use crate::log::Recorder;
@@ -15,7 +15,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         id: "cancel/build",
         promise: "a build that is cancelled during a step ends soon, tags nothing, and leaves no process",
-        needs: BUILD_ONLY,
+        needs: RUN_ONLY,
         features: &[],
         run: |cx| Box::pin(build(cx)),
     },

@@ -3,7 +3,7 @@
 use boxwright_core::Feature;
 use serde_json::json;
 
-use super::BUILD;
+use super::{BUILD, RUN};
 use crate::case::{Case, CaseResult};
 use crate::cx::Cx;
 use crate::{expect, expect_eq};
@@ -75,7 +75,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         id: "config/shell",
         promise: "SHELL is what the shell form of later instructions is run by, and is kept",
-        needs: BUILD,
+        needs: RUN,
         features: &[Feature::Shell],
         run: |cx| Box::pin(shell(cx)),
     },
@@ -96,7 +96,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         id: "config/layers-agree",
         promise: "the config has one diff id for each layer of the manifest, and its platform",
-        needs: BUILD,
+        needs: RUN,
         features: &[],
         run: |cx| Box::pin(layers_agree(cx)),
     },

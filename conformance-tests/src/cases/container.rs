@@ -27,7 +27,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         id: "container/the-images-own",
         promise: "a command runs with the image's ENTRYPOINT, CMD, ENV, USER and WORKDIR",
-        needs: NEEDS,
+        needs: &[Capability::Build, Capability::BuildRun, Capability::Run],
         features: &[],
         run: |cx| Box::pin(the_images_own(cx)),
     },

@@ -2,7 +2,7 @@
 
 use boxwright_core::{ErrorKind, Feature};
 
-use super::{BUILD, BUILD_ONLY, expect_mentions};
+use super::{BUILD, BUILD_ONLY, RUN, expect_mentions};
 use crate::case::{Case, CaseResult};
 use crate::cx::Cx;
 use crate::{expect, expect_eq};
@@ -60,7 +60,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         id: "copy/through-a-link",
         promise: "a destination below a link to a folder lands in that folder, inside the image",
-        needs: BUILD,
+        needs: RUN,
         features: &[],
         run: |cx| Box::pin(through_a_link(cx)),
     },

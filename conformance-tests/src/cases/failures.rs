@@ -2,7 +2,7 @@
 
 use boxwright_core::{ErrorKind, PullPolicy};
 
-use super::{BUILD_ONLY, expect_explained, expect_mentions};
+use super::{BUILD_ONLY, RUN_ONLY, expect_explained, expect_mentions};
 use crate::case::{Case, CaseResult};
 use crate::cx::Cx;
 use crate::environment::RegistryKind;
@@ -54,7 +54,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         id: "failures/steps-end",
         promise: "every step that began also ends, in a build that fails too",
-        needs: BUILD_ONLY,
+        needs: RUN_ONLY,
         features: &[],
         run: |cx| Box::pin(steps_end(cx)),
     },

@@ -62,6 +62,12 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
 /// What a case needs that builds an image and looks at it.
 const BUILD: &[Capability] = &[Capability::Build, Capability::Export];
 
+/// What a case needs that builds an image with steps and looks at it.
+const RUN: &[Capability] = &[Capability::Build, Capability::BuildRun, Capability::Export];
+
+/// What a case needs that only sees whether a build with steps fails, and that nothing was named.
+const RUN_ONLY: &[Capability] = &[Capability::Build, Capability::BuildRun, Capability::List];
+
 /// What a case needs that only sees whether a build fails, and that nothing was named.
 const BUILD_ONLY: &[Capability] = &[Capability::Build, Capability::List];
 

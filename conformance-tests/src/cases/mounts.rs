@@ -2,7 +2,7 @@
 
 use boxwright_core::Feature;
 
-use super::BUILD;
+use super::RUN;
 use crate::case::{Case, CaseResult};
 use crate::cx::Cx;
 use crate::{expect, expect_eq};
@@ -11,49 +11,49 @@ pub(super) const CASES: &[Case] = &[
     Case {
         id: "mount/bind",
         promise: "a bind mount shows a file of the context to a step, and leaves nothing",
-        needs: BUILD,
+        needs: RUN,
         features: &[Feature::MountBind],
         run: |cx| Box::pin(bind(cx)),
     },
     Case {
         id: "mount/bind-relative",
         promise: "the target of a bind mount may be relative to WORKDIR",
-        needs: BUILD,
+        needs: RUN,
         features: &[Feature::MountBindRelative],
         run: |cx| Box::pin(bind_relative(cx)),
     },
     Case {
         id: "mount/from-a-stage",
         promise: "a bind mount with from= shows the files of another stage",
-        needs: BUILD,
+        needs: RUN,
         features: &[Feature::MountBind],
         run: |cx| Box::pin(from_a_stage(cx)),
     },
     Case {
         id: "mount/from-a-cached-stage",
         promise: "a bind mount with from= works as well when that stage comes from the cache",
-        needs: BUILD,
+        needs: RUN,
         features: &[Feature::MountBind],
         run: |cx| Box::pin(from_a_cached_stage(cx)),
     },
     Case {
         id: "mount/cache",
         promise: "a cache mount keeps its files for the next step, and not in the image",
-        needs: BUILD,
+        needs: RUN,
         features: &[Feature::MountCache],
         run: |cx| Box::pin(cache(cx)),
     },
     Case {
         id: "mount/tmpfs",
         promise: "what is written to a tmpfs mount is gone after the step",
-        needs: BUILD,
+        needs: RUN,
         features: &[Feature::MountTmpfs],
         run: |cx| Box::pin(tmpfs(cx)),
     },
     Case {
         id: "mount/network-none",
         promise: "RUN --network=none has no interface but the loopback one",
-        needs: BUILD,
+        needs: RUN,
         features: &[Feature::RunNetwork],
         run: |cx| Box::pin(network_none(cx)),
     },

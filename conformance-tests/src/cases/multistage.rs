@@ -2,7 +2,7 @@
 
 use boxwright_core::{ErrorKind, Feature};
 
-use super::{BUILD, BUILD_ONLY, expect_mentions};
+use super::{BUILD, BUILD_ONLY, RUN, expect_mentions};
 use crate::case::{Case, CaseResult};
 use crate::cx::Cx;
 use crate::{expect, expect_eq};
@@ -13,7 +13,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         id: "stages/copy-from-a-name",
         promise: "COPY --from=NAME takes files of that stage, and nothing else of it comes along",
-        needs: BUILD,
+        needs: RUN,
         features: STAGES,
         run: |cx| Box::pin(copy_from_a_name(cx)),
     },
@@ -34,7 +34,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         id: "stages/keeps-modes-and-owners",
         promise: "COPY --from keeps the modes and owners that the files have in the other stage",
-        needs: BUILD,
+        needs: RUN,
         features: STAGES,
         run: |cx| Box::pin(keeps_modes_and_owners(cx)),
     },
@@ -48,7 +48,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         id: "stages/target",
         promise: "the target is the stage that is built, and none after it runs",
-        needs: BUILD,
+        needs: RUN,
         features: STAGES,
         run: |cx| Box::pin(target(cx)),
     },

@@ -4,7 +4,7 @@ use boxwright_core::{
     CacheUse, Capability, ErrorKind, ExtraHost, Feature, HostAddress, NetworkMode, StepResult,
 };
 
-use super::{BUILD, BUILD_ONLY, expect_mentions};
+use super::{RUN, RUN_ONLY, expect_mentions};
 use crate::case::{Case, CaseResult};
 use crate::cx::Cx;
 use crate::{expect, expect_eq};
@@ -13,84 +13,89 @@ pub(super) const CASES: &[Case] = &[
     Case {
         id: "run/keeps-what-it-wrote",
         promise: "what RUN writes, changes and removes is in the image",
-        needs: BUILD,
+        needs: RUN,
         features: &[],
         run: |cx| Box::pin(keeps_what_it_wrote(cx)),
     },
     Case {
         id: "run/exec-form",
         promise: "the JSON form of RUN starts a program without a shell",
-        needs: BUILD,
+        needs: RUN,
         features: &[],
         run: |cx| Box::pin(exec_form(cx)),
     },
     Case {
         id: "run/joined-lines",
         promise: "lines that end in a backslash are one command, with remarks and blank lines left out",
-        needs: BUILD,
+        needs: RUN,
         features: &[],
         run: |cx| Box::pin(joined_lines(cx)),
     },
     Case {
         id: "run/here-document",
         promise: "RUN <<NAME runs the here-document as a script",
-        needs: BUILD,
+        needs: RUN,
         features: &[Feature::Heredoc],
         run: |cx| Box::pin(here_document(cx)),
     },
     Case {
         id: "run/sees-the-config",
         promise: "RUN sees ENV, ARG, WORKDIR and USER",
-        needs: BUILD,
+        needs: RUN,
         features: &[],
         run: |cx| Box::pin(sees_the_config(cx)),
     },
     Case {
         id: "run/removes-a-folder",
         promise: "a folder of the base that RUN removes and makes again has nothing old in it",
-        needs: BUILD,
+        needs: RUN,
         features: &[],
         run: |cx| Box::pin(removes_a_folder(cx)),
     },
     Case {
         id: "run/modes-and-owners",
         promise: "modes and owners that RUN sets are in the image",
-        needs: BUILD,
+        needs: RUN,
         features: &[],
         run: |cx| Box::pin(modes_and_owners(cx)),
     },
     Case {
         id: "run/output-is-reported",
         promise: "what a step writes to standard output and standard error reaches the events",
-        needs: &[Capability::Build],
+        needs: &[Capability::Build, Capability::BuildRun],
         features: &[],
         run: |cx| Box::pin(output_is_reported(cx)),
     },
     Case {
         id: "run/exit-code",
         promise: "a step that fails gives its exit code and itself, as error and as event, and tags nothing",
-        needs: BUILD_ONLY,
+        needs: RUN_ONLY,
         features: &[],
         run: |cx| Box::pin(exit_code(cx)),
     },
     Case {
         id: "run/missing-program",
         promise: "a step whose program is not there fails as a step, with exit code 127",
-        needs: BUILD_ONLY,
+        needs: RUN_ONLY,
         features: &[],
         run: |cx| Box::pin(missing_program(cx)),
     },
     Case {
         id: "run/extra-hosts",
         promise: "hosts that are added to the build are in /etc/hosts of its steps, and not in the image",
-        needs: &[Capability::Build, Capability::Export, Capability::BuildExtraHosts],
+        needs: &[
+            Capability::Build,
+            Capability::BuildRun,
+            Capability::Export,
+            Capability::BuildExtraHosts,
+        ],
         features: &[],
         run: |cx| Box::pin(extra_hosts(cx)),
     },
     Case {
         id: "run/no-network",
         promise: "with the network `none` a step has no interface but the loopback one",
-        needs: &[Capability::Build, Capability::BuildNetwork],
+        needs: &[Capability::Build, Capability::BuildRun, Capability::BuildNetwork],
         features: &[],
         run: |cx| Box::pin(no_network(cx)),
     },

@@ -10,7 +10,8 @@ use crate::case::{Case, CaseResult};
 use crate::cx::Cx;
 use crate::{expect, expect_eq, leak};
 
-const NEEDS: &[Capability] = &[Capability::Build, Capability::Export, Capability::BuildSecrets];
+const NEEDS: &[Capability] =
+    &[Capability::Build, Capability::BuildRun, Capability::Export, Capability::BuildSecrets];
 const MOUNT: &[Feature] = &[Feature::MountSecret];
 
 pub(super) const CASES: &[Case] = &[
@@ -45,7 +46,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         id: "secrets/required",
         promise: "a step that requires a secret nobody gave fails and names it",
-        needs: &[Capability::Build, Capability::List],
+        needs: &[Capability::Build, Capability::BuildRun, Capability::List],
         features: MOUNT,
         run: |cx| Box::pin(required(cx)),
     },

@@ -196,7 +196,10 @@ impl Runnable for CorpusCase {
     }
 
     fn needs(&self) -> &[Capability] {
-        &[Capability::Build, Capability::Export]
+        match self.0.runs {
+            true => &[Capability::Build, Capability::BuildRun, Capability::Export],
+            false => &[Capability::Build, Capability::Export],
+        }
     }
 
     fn features(&self) -> &[Feature] {

@@ -42,6 +42,8 @@ named_enum! {
     Capability {
         /// Builds an image from a Dockerfile.
         Build = "build",
+        /// Runs commands with `RUN`.
+        BuildRun = "build-run",
         /// Builds from a tar stream as the context.
         BuildFromTar = "build-from-tar",
         /// Builds from a git or HTTP address as the context.

@@ -18,6 +18,7 @@ const ARCHIVE: Support = Support::Emulated {
 pub(crate) fn of_containerd() -> Capabilities {
     Capabilities::probe(|capability| match capability {
         Capability::Build
+        | Capability::BuildRun
         | Capability::BuildFromTar
         | Capability::BuildFromAddress
         | Capability::BuildForPlatform

@@ -14,6 +14,7 @@ pub(crate) fn of(builder: Builder) -> Capabilities {
         // The classic builder refuses, when it is asked, to build for another platform than its own.
         Capability::BuildForPlatform
         | Capability::Build
+        | Capability::BuildRun
         | Capability::BuildFromTar
         | Capability::BuildFromAddress
         | Capability::BuildCacheFrom

@@ -8,6 +8,7 @@ use crate::api::{Release, Server};
 pub(crate) fn of(_server: &Server) -> Capabilities {
     Capabilities::probe(|capability| match capability {
         Capability::Build
+        | Capability::BuildRun
         | Capability::BuildFromTar
         | Capability::BuildFromAddress
         | Capability::BuildForPlatform

@@ -10,6 +10,7 @@ pub(super) fn of(defects: &[Defect]) -> Capabilities {
     Capabilities::probe(|capability| match capability {
         _ if defects.contains(&Defect::Boasts) => Support::Native,
         Capability::Build
+        | Capability::BuildRun
         | Capability::BuildForPlatform
         | Capability::BuildSecrets
         | Capability::BuildExtraHosts
