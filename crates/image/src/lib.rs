@@ -21,6 +21,7 @@ pub mod pack;
 pub mod pipe;
 pub mod program;
 pub mod tar;
+pub mod timestamp;
 pub mod unpack;
 mod unpack_context;
 pub mod upkeep;

@@ -5,9 +5,9 @@ use boxwright_core::{
     Digest, Error, ErrorKind, ImageDetails, ImageRef, ImageSummary, LocalImage, Platform,
     RemoveOutput, RemoveRequest, Result,
 };
+use boxwright_image::timestamp;
 
 use crate::daemon::Daemon;
-use crate::timestamp;
 
 /// Returns what an image is.
 pub(crate) async fn inspect(daemon: &Daemon, image: &LocalImage) -> Result<ImageDetails> {

@@ -22,7 +22,6 @@ mod push;
 mod registries;
 mod run;
 mod server;
-mod timestamp;
 mod transfers;
 
 pub use config::{Builder, DockerConfig};

@@ -1,8 +1,9 @@
-//! Times as Docker writes them. Pure.
+//! Times as configs of images and Docker have them. Pure.
 
 /// Reads an RFC 3339 time, such as `2026-11-23T05:40:50.58Z`, as seconds since 1970. Docker's zero, the year
 /// 1, is no time.
-pub(crate) fn seconds(text: &str) -> Option<i64> {
+#[must_use]
+pub fn seconds(text: &str) -> Option<i64> {
     let (date, rest) = text.split_once(['T', 't'])?;
     let mut date = date.splitn(3, '-').map(|part| part.parse::<i64>().ok());
     let (year, month, day) = (date.next()??, date.next()??, date.next()??);
