@@ -81,7 +81,9 @@ impl Columns {
             match catalog.open(instance, builder, host).await {
                 Ok(engine) => {
                     let environment = environment.clone();
-                    let is_local = instance.endpoint.starts_with("unix:");
+                    // A socket, or a folder of this machine.
+                    let is_local = instance.endpoint.starts_with("unix:")
+                        || instance.endpoint.starts_with('/');
                     self.push(Column { name, engine, environment, is_local });
                 }
                 Err(error) => self.missing.push(Missing {

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use boxwright_engine_containerd::ContainerdProvider;
 #[cfg(feature = "docker")]
 use boxwright_engine_docker::DockerProvider;
+#[cfg(feature = "embedded")]
+use boxwright_engine_embedded::EmbeddedProvider;
 #[cfg(feature = "podman")]
 use boxwright_engine_podman::PodmanProvider;
 
@@ -20,6 +22,9 @@ pub(crate) const PREFERENCE: &[&str] = &[
     "docker",
     #[cfg(feature = "podman")]
     "podman",
+    // Last: it is always ready.
+    #[cfg(feature = "embedded")]
+    "embedded",
 ];
 
 /// Variables that the engines themselves take for where they are, by the setting that comes before each.
@@ -30,6 +35,8 @@ pub(crate) const ENDPOINT_VARIABLES: &[(&str, &str)] = &[
     ("engine.podman.host", "CONTAINER_HOST"),
     #[cfg(feature = "containerd")]
     ("engine.containerd.address", "CONTAINERD_ADDRESS"),
+    #[cfg(feature = "embedded")]
+    ("engine.embedded.store", "BOXWRIGHT_STORE"),
 ];
 
 /// Returns the catalog of all engines, each with its settings, preferred as the settings say.
@@ -47,7 +54,8 @@ pub fn catalog(settings: &Settings) -> Result<Catalog> {
         #[cfg(feature = "containerd")]
         Arc::new(ContainerdProvider::new(settings.engines().containerd.clone())),
         Arc::new(Planned::new("lxd")),
-        Arc::new(Planned::new("embedded")),
+        #[cfg(feature = "embedded")]
+        Arc::new(EmbeddedProvider::new(settings.engines().embedded.clone())),
     ];
     let preference = settings.preference();
     Catalog::new(providers)
@@ -92,6 +100,8 @@ fn endpoint_of<'a>(
         "podman" => Some(("engine.podman.host", &mut engines.podman.host)),
         #[cfg(feature = "containerd")]
         "containerd" => Some(("engine.containerd.address", &mut engines.containerd.address)),
+        #[cfg(feature = "embedded")]
+        "embedded" => Some(("engine.embedded.store", &mut engines.embedded.store)),
         _ => None,
     }
 }

@@ -39,6 +39,6 @@ pub(crate) async fn resolve(
         pulled = client.pull(&name, Some(platform), store.layout()) => pulled?,
         () = session.cancel.cancelled() => return Err(Session::cancelled()),
     };
-    store.tag(&name, &manifest.descriptor.digest)?;
+    store.keep(&manifest, &[name])?;
     Ok(Found { manifest, pulled: true })
 }

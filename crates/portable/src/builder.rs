@@ -18,7 +18,7 @@ use crate::build::{Build, Shared};
 use crate::search::{Search, too_short};
 use crate::stage::Surroundings;
 use crate::store::Store;
-use crate::{blocking, graph, publish, time};
+use crate::{blocking, frontend, graph, publish, time};
 
 /// The name of this way to build.
 pub const BUILDER: &str = "portable";
@@ -108,6 +108,7 @@ impl<'e> Builder<'e> {
         let (text, name) =
             (context.dockerfile_text().to_owned(), context.dockerfile_name().to_owned());
         let plan = Plan::new(&text, options).map_err(|all| to_error(&all, &name, &text))?;
+        frontend::check(&plan, &text, &session).await?;
         let build = Build {
             around,
             request,
@@ -127,9 +128,7 @@ impl<'e> Builder<'e> {
             search.config(&publish::json(&stage.config)?)?;
         }
         let manifest = publish::publish(&self.store, stage).await?;
-        for tag in &request.tags {
-            self.store.tag(tag, &manifest.descriptor.digest)?;
-        }
+        self.store.keep(&manifest, &request.tags)?;
         let id = manifest.config.digest.clone();
         let mut output = BuildOutput::new(id, request.tags.clone(), BUILDER);
         // Its layers may never have been compressed: then nobody knows yet.

@@ -25,8 +25,10 @@ mod config;
 mod draft;
 mod facts;
 mod files;
+mod frontend;
 mod glob;
 mod graph;
+mod images;
 mod key;
 mod memory;
 mod mode;
@@ -41,10 +43,12 @@ mod search;
 mod select;
 mod stage;
 mod store;
+pub mod support;
 mod time;
 mod upkeep;
 
 pub use builder::{BUILDER, Builder};
+pub use images::StoredImage;
 pub use store::Store;
 pub use upkeep::{Part, Pruned, Pruning, Scope, Usage};
 

@@ -14,6 +14,7 @@ use crate::mounts;
 use crate::relay::Relay;
 use crate::stage::{Outcome, Stage};
 use crate::store::Record;
+use crate::support;
 use crate::time;
 
 impl Build<'_> {
@@ -123,6 +124,6 @@ fn refuse(run: &RunStep) -> Result<()> {
 fn no_runner(text: &str) -> Error {
     let line = text.lines().next().unwrap_or_default();
     Error::new(ErrorKind::Unsupported, format!("cannot run `{line}`"))
-        .with_cause("this engine has nothing that runs the commands of a portable build")
-        .with_remedy("build with `--engine docker` or `--engine podman`")
+        .with_cause(support::NO_RUN_REASON)
+        .with_remedy(support::NO_RUN_REMEDY)
 }

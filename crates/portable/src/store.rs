@@ -5,16 +5,16 @@ use std::path::{Path, PathBuf};
 
 use boxwright_core::{Descriptor, Digest, Error, ErrorKind, ImageRef, Manifest, Result};
 use boxwright_image::layout::Layout;
-use boxwright_image::manifest::digest_of;
 use boxwright_image::pack::{PackFormat, Packer};
 use boxwright_image::upkeep::User;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::blocking;
+use crate::images::{IMAGES, NAMES, is_damage};
 use crate::memory::FileMemory;
 
-/// An OCI layout with indexes beside it: names of images, images that were built here, and results of steps.
+/// An OCI layout with indexes beside it: images, their names, which of them were built here, and results of steps.
 /// Cheap to clone.
 ///
 /// Layers of built images are kept as plain tars, and those of pulled images as they came. What is pushed or
@@ -36,12 +36,6 @@ pub(crate) struct Record {
     pub(crate) layer: Option<(Descriptor, Digest)>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-struct Named {
-    name: ImageRef,
-    manifest: Digest,
-}
-
 /// An image that was built here.
 #[derive(Debug, Serialize, Deserialize)]
 struct Built {
@@ -49,7 +43,6 @@ struct Built {
 }
 
 pub(crate) const STEPS: &str = "steps";
-pub(crate) const NAMES: &str = "names";
 pub(crate) const BUILT: &str = "built";
 pub(crate) const FILES: &str = "files";
 
@@ -61,7 +54,7 @@ impl Store {
     /// [`ErrorKind::Unavailable`] when the folder cannot be made or written.
     pub fn open(folder: impl Into<PathBuf>) -> Result<Self> {
         let layout = Layout::open(folder)?;
-        for index in [STEPS, NAMES, BUILT, FILES] {
+        for index in [STEPS, IMAGES, NAMES, BUILT, FILES] {
             let folder = layout.folder().join(index);
             std::fs::create_dir_all(&folder).map_err(|error| cannot_write(&folder, error))?;
         }
@@ -132,25 +125,16 @@ impl Store {
         self.write(BUILT, id.hex(), &Built { manifest: manifest.clone() })
     }
 
-    /// Gives the image with this manifest a name. It is taken off another image that had it.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Unavailable`] when the store cannot be written.
-    pub fn tag(&self, name: &ImageRef, manifest: &Digest) -> Result<()> {
-        let named = Named { name: name.clone(), manifest: manifest.clone() };
-        self.write(NAMES, &file_name(name), &named)
-    }
-
     /// Returns the image of this name, if there is one and all of it is there.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Unavailable`] when the store cannot be read.
     pub async fn find(&self, name: &ImageRef) -> Result<Option<Manifest>> {
-        let named: Option<Named> = self.read(NAMES, &file_name(name));
-        let Some(named) = named.filter(|named| named.name == *name) else { return Ok(None) };
-        self.whole(&named.manifest).await
+        match self.name_note(name) {
+            Some(named) => self.whole(&named.manifest).await,
+            None => Ok(None),
+        }
     }
 
     /// Returns the image with this manifest, if all of it is there.
@@ -158,9 +142,7 @@ impl Store {
         let manifest = match self.layout.manifest(manifest).await {
             Ok(manifest) => manifest,
             // Something took it away, or damaged it: it is as good as not there.
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Protocol) => {
-                return Ok(None);
-            }
+            Err(error) if is_damage(&error) => return Ok(None),
             Err(error) => return Err(error),
         };
         for (layer, _) in &manifest.layers {
@@ -213,12 +195,12 @@ impl Store {
     }
 
     /// What cannot be read is not there: it is made again.
-    fn read<T: DeserializeOwned>(&self, index: &str, name: &str) -> Option<T> {
+    pub(crate) fn read<T: DeserializeOwned>(&self, index: &str, name: &str) -> Option<T> {
         let bytes = std::fs::read(self.layout.folder().join(index).join(name)).ok()?;
         serde_json::from_slice(&bytes).ok()
     }
 
-    fn write(&self, index: &str, name: &str, value: &impl Serialize) -> Result<()> {
+    pub(crate) fn write(&self, index: &str, name: &str, value: &impl Serialize) -> Result<()> {
         let folder = self.layout.folder().join(index);
         let write = || -> io::Result<()> {
             let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(&folder)?;
@@ -228,10 +210,6 @@ impl Store {
         };
         write().map_err(|error| cannot_write(&folder, error))
     }
-}
-
-fn file_name(name: &ImageRef) -> String {
-    digest_of(name.to_string().as_bytes()).hex().to_owned()
 }
 
 pub(crate) fn cannot_write(folder: &Path, error: io::Error) -> Error {

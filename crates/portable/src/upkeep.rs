@@ -14,9 +14,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::blocking;
-use crate::store::{BUILT, FILES, NAMES, Record, STEPS, Store, cannot_write};
-
-const IMAGES: &str = "images";
+use crate::images::{IMAGES, NAMES};
+use crate::store::{BUILT, FILES, Record, STEPS, Store, cannot_write};
 
 /// What a note of an index says about a manifest.
 #[derive(Debug, Deserialize)]

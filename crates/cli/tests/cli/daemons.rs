@@ -20,6 +20,10 @@ fn home_with(docker: &str, podman: &str) -> Home {
     let home = home();
     let socket = |name: &str| format!("unix://{}", home.path(name).display());
     let (docker, podman) = (socket(docker), socket(podman));
+    let containerd = socket("containerd.sock");
+    // No store can be there.
+    let home = home.variable("BOXWRIGHT_STORE", "/dev/null/store");
+    let home = home.variable("CONTAINERD_ADDRESS", containerd);
     home.variable("DOCKER_HOST", docker).variable("CONTAINER_HOST", podman)
 }
 
@@ -44,9 +48,9 @@ exit code 0
 ENGINE      STATE     VERSION  BUILDS WITH  ROOTLESS  STORAGE  ENDPOINT
 docker      unusable                                           unix://[folder]/docker.sock
 podman      unusable                                           unix://[folder]/podman.sock
-containerd  absent
+containerd  unusable                                           unix://[folder]/containerd.sock
 lxd         absent
-embedded    absent
+embedded    unusable                                           /dev/null/store
 
 docker: unusable at unix://[folder]/docker.sock
   cannot connect to `[folder]/docker.sock`
@@ -56,9 +60,15 @@ podman: unusable at unix://[folder]/podman.sock
   cannot connect to `unix://[folder]/podman.sock`
   caused by: there is no such socket
   help: start it: `podman system service --time 0 unix://[folder]/podman.sock &`, or correct CONTAINER_HOST
-containerd: this version of Boxwright does not drive containerd yet
+containerd: unusable at unix://[folder]/containerd.sock
+  cannot connect to `unix://[folder]/containerd.sock`
+  caused by: there is no such socket
+  help: start it: `containerd --address [folder]/containerd.sock &`, or correct CONTAINERD_ADDRESS
 lxd: this version of Boxwright does not drive lxd yet
-embedded: this version of Boxwright does not drive embedded yet
+embedded: unusable at /dev/null/store
+  cannot keep images in `/dev/null/store`
+  caused by: `/dev/null` is not a folder
+  help: name another folder by `BOXWRIGHT_STORE`
 
 `boxwright build` has no engine to use
 --- stderr
@@ -71,6 +81,7 @@ error: no container engine is ready
   caused by:
     docker at unix://[folder]/docker.sock: cannot connect to `[folder]/docker.sock` (there is no such socket)
     podman at unix://[folder]/podman.sock: cannot connect to `unix://[folder]/podman.sock` (there is no such socket)
+    embedded at /dev/null/store: cannot keep images in `/dev/null/store` (`/dev/null` is not a folder)
 
 help: repair one of them; `boxwright engines` says how for each
 ");
@@ -162,9 +173,9 @@ fn a_hanging_daemon_does_not_hold_the_others_up() {
         [
             "docker unusable",
             "podman unusable",
-            "containerd absent",
+            "containerd unusable",
             "lxd absent",
-            "embedded absent"
+            "embedded unusable"
         ]
     );
     for engine in &value["engines"].as_array().unwrap()[..2] {
@@ -235,4 +246,34 @@ error: the engine `podman` is not ready
 
 help: start it: `podman system service --time 0 unix:///no/such.sock &`, or correct setting `engine.podman.host`
 ");
+}
+
+#[test]
+fn with_no_daemon_the_embedded_engine_builds() {
+    let home = home().file("app/Dockerfile", "FROM scratch\nCOPY file /\n").file("app/file", "x");
+    let store = home.path("store").display().to_string();
+    let socket = format!("unix://{}", home.path("no.sock").display());
+    let home = home
+        .variable("BOXWRIGHT_STORE", store)
+        .variable("CONTAINERD_ADDRESS", &socket)
+        .variable("DOCKER_HOST", &socket)
+        .variable("CONTAINER_HOST", &socket);
+    let run = home.real(&["build", "app", "-t", "localhost/a:1", "--iidfile", "id"]);
+    assert_eq!(run.code, 0, "{run}");
+    assert!(run.stderr.contains("building with embedded"), "{run}");
+    let id = std::fs::read_to_string(home.path("id")).unwrap();
+    let images = home.real(&["images", "--format", "json"]);
+    let value: Value = serde_json::from_str(&images.stdout).unwrap();
+    assert_eq!(value[0]["id"], id.trim(), "{images}");
+    assert_eq!(value[0]["names"], serde_json::json!(["localhost/a:1"]), "{images}");
+}
+
+#[test]
+fn a_step_that_nothing_runs_is_refused_with_what_to_do() {
+    let home = home().file("app/Dockerfile", "FROM scratch\nRUN true\n");
+    let store = home.path("store").display().to_string();
+    let run =
+        home.variable("BOXWRIGHT_STORE", store).real(&["build", "app", "--engine", "embedded"]);
+    assert_eq!(run.code, 4, "{run}");
+    assert!(run.stderr.contains("nothing that runs the commands of a portable build"), "{run}");
 }

@@ -24,7 +24,7 @@ pub struct UserFile {
 pub struct EngineTable {
     /// The engine to use, or `auto` for the first ready one that `prefer` lists. Default: `auto`.
     pub r#use: Option<String>,
-    /// The engines that `auto` may choose, best first. Default: `["docker", "podman"]`.
+    /// The engines that `auto` may choose, best first. Default: `["docker", "podman", "embedded"]`.
     pub prefer: Option<Vec<String>>,
     /// How Docker is reached.
     #[cfg(feature = "docker")]
@@ -35,6 +35,9 @@ pub struct EngineTable {
     /// How containerd is reached, and where it keeps images.
     #[cfg(feature = "containerd")]
     pub containerd: boxwright_engine_containerd::ContainerdConfig,
+    /// Where the embedded engine keeps images.
+    #[cfg(feature = "embedded")]
+    pub embedded: boxwright_engine_embedded::EmbeddedConfig,
 }
 
 /// The `[build]` table of both files.
@@ -83,7 +86,7 @@ pub struct ProjectFile {
 pub struct ProjectEngineTable {
     /// The engine to use, or `auto` for the first ready one that `prefer` lists. Default: `auto`.
     pub r#use: Option<String>,
-    /// The engines that `auto` may choose, best first. Default: `["docker", "podman"]`.
+    /// The engines that `auto` may choose, best first. Default: `["docker", "podman", "embedded"]`.
     pub prefer: Option<Vec<String>>,
 }
 

@@ -1,0 +1,67 @@
+//! Images to and from archives.
+
+use boxwright_core::{
+    ArchiveFormat, Error, ErrorKind, ExportRequest, ImportOutput, ImportRequest, LocalImage,
+    Manifest, Platform, Result, Session,
+};
+use boxwright_image::archive::{self, ArchiveKind, ArchiveOptions, ImageInArchive};
+use boxwright_image::pack::PackFormat;
+use boxwright_portable::Store;
+
+pub(crate) async fn export(
+    store: &Store,
+    request: &ExportRequest,
+    session: &Session,
+) -> Result<()> {
+    // What is read is not removed meanwhile.
+    let _user = store.enter().await?;
+    let image = store.image(&request.image).await?;
+    let names = match &request.image {
+        LocalImage::Reference(name) => vec![name.to_string()],
+        LocalImage::Id(_) | LocalImage::IdPrefix(_) => Vec::new(),
+    };
+    let kind = match request.format {
+        ArchiveFormat::Oci => ArchiveKind::Oci,
+        ArchiveFormat::Docker => ArchiveKind::Docker,
+    };
+    let manifest = match request.format {
+        // As a registry has it.
+        ArchiveFormat::Oci => {
+            let packed = store.packed(&image.manifest, PackFormat::default());
+            session.cancellable(packed).await?
+        }
+        ArchiveFormat::Docker => image.manifest,
+    };
+    let options = ArchiveOptions::new(kind, names);
+    archive::write_file(store.layout(), &manifest, options, &request.destination).await
+}
+
+pub(crate) async fn import(
+    store: &Store,
+    request: &ImportRequest,
+    session: &Session,
+) -> Result<ImportOutput> {
+    // What is read is not removed before it has a name.
+    let _user = store.enter().await?;
+    let read = archive::read(&request.archive, store.layout());
+    let manifest = the_one(session.cancellable(read).await?, request)?;
+    store.keep(&manifest, &request.names)?;
+    Ok(ImportOutput::new(manifest.config.digest))
+}
+
+/// Returns the one image of an archive, or the one for this machine.
+fn the_one(mut images: Vec<ImageInArchive>, request: &ImportRequest) -> Result<Manifest> {
+    if images.len() > 1 {
+        let here = Platform::of_this_machine();
+        images.retain(|image| image.platform.as_ref() == Some(&here));
+    }
+    match (images.pop(), images.is_empty()) {
+        (Some(image), true) => Ok(image.manifest),
+        _ => {
+            let shown = request.archive.display();
+            Err(Error::new(ErrorKind::InvalidInput, format!("cannot import `{shown}`"))
+                .with_cause("it does not hold exactly one image for this machine")
+                .with_remedy("export the one that is wanted into an archive of its own"))
+        }
+    }
+}

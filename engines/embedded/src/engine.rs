@@ -1,0 +1,91 @@
+//! The engine: each method says where its work is done.
+
+use async_trait::async_trait;
+use boxwright_core::{
+    BuildOutput, BuildRequest, Capabilities, Engine, EngineInfo, Error, ErrorKind, ExportRequest,
+    Feature, ImageDetails, ImageRef, ImageStore, ImageSummary, ImportOutput, ImportRequest,
+    LocalImage, PullOutput, PullRequest, PushOutput, PushRequest, RemoveOutput, RemoveRequest,
+    Result, RunOutput, RunRequest, Session, StepRunner, Support,
+};
+use boxwright_portable::Store;
+
+use crate::{archive, build, capabilities, images, transfer};
+
+/// The engine that is this program itself.
+#[derive(Debug)]
+pub struct EmbeddedEngine {
+    store: Store,
+    info: EngineInfo,
+    capabilities: Capabilities,
+}
+
+impl EmbeddedEngine {
+    pub(crate) fn new(store: Store, info: EngineInfo) -> Self {
+        Self { store, info, capabilities: capabilities::of() }
+    }
+}
+
+#[async_trait]
+impl Engine for EmbeddedEngine {
+    fn info(&self) -> &EngineInfo {
+        &self.info
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn native(&self, feature: Feature) -> Support {
+        capabilities::native(feature)
+    }
+
+    async fn build(&self, request: &BuildRequest, session: &Session) -> Result<BuildOutput> {
+        build::build(&self.store, request, session).await
+    }
+
+    async fn push(&self, request: &PushRequest, session: &Session) -> Result<PushOutput> {
+        transfer::push(&self.store, request, session).await
+    }
+
+    async fn pull(&self, request: &PullRequest, session: &Session) -> Result<PullOutput> {
+        transfer::pull(&self.store, request, session).await
+    }
+
+    async fn inspect(&self, image: &LocalImage, _session: &Session) -> Result<ImageDetails> {
+        images::inspect(&self.store, image).await
+    }
+
+    async fn list(&self, _session: &Session) -> Result<Vec<ImageSummary>> {
+        images::list(&self.store).await
+    }
+
+    async fn tag(&self, image: &LocalImage, name: &ImageRef, _session: &Session) -> Result<()> {
+        images::tag(&self.store, image, name).await
+    }
+
+    async fn remove(&self, request: &RemoveRequest, _session: &Session) -> Result<RemoveOutput> {
+        images::remove(&self.store, request).await
+    }
+
+    async fn export(&self, request: &ExportRequest, session: &Session) -> Result<()> {
+        archive::export(&self.store, request, session).await
+    }
+
+    async fn import(&self, request: &ImportRequest, session: &Session) -> Result<ImportOutput> {
+        archive::import(&self.store, request, session).await
+    }
+
+    async fn run(&self, request: &RunRequest, _session: &Session) -> Result<RunOutput> {
+        Err(Error::new(ErrorKind::Unsupported, format!("cannot run `{}`", request.image))
+            .with_cause(capabilities::NO_RUN)
+            .with_remedy(capabilities::NO_RUN_REMEDY))
+    }
+
+    fn step_runner(&self) -> Option<&dyn StepRunner> {
+        None
+    }
+
+    fn image_store(&self) -> Option<&dyn ImageStore> {
+        None
+    }
+}

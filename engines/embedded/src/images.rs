@@ -1,0 +1,77 @@
+//! Images in the store: list, inspect, tag, remove.
+
+use boxwright_core::{
+    Error, ErrorKind, ImageDetails, ImageRef, ImageSummary, LocalImage, Platform, RemoveOutput,
+    RemoveRequest, Result,
+};
+use boxwright_portable::{Store, StoredImage};
+
+pub(crate) async fn inspect(store: &Store, image: &LocalImage) -> Result<ImageDetails> {
+    let image = store.image(image).await?;
+    let platform = image.config.platform().unwrap_or_else(Platform::of_this_machine);
+    let mut details = ImageDetails::new(summary(&image), platform);
+    let config = image.config.config;
+    details.digests = image.digests;
+    details.entrypoint = config.entrypoint.unwrap_or_default();
+    details.command = config.cmd.unwrap_or_default();
+    details.environment = config.env;
+    details.user = config.user;
+    details.working_directory = config.working_dir;
+    details.labels = config.labels;
+    details.exposed_ports = config.exposed_ports.into_keys().collect();
+    details.volumes = config.volumes.into_keys().collect();
+    details.stop_signal = config.stop_signal;
+    details.layers = image.config.rootfs.diff_ids;
+    Ok(details)
+}
+
+pub(crate) async fn list(store: &Store) -> Result<Vec<ImageSummary>> {
+    Ok(store.images().await?.iter().map(summary).collect())
+}
+
+fn summary(image: &StoredImage) -> ImageSummary {
+    let mut summary = ImageSummary::new(image.id().clone());
+    summary.names = image.names.clone();
+    summary.created = image.created();
+    summary.size = Some(image.manifest.layers.iter().map(|(layer, _)| layer.size).sum());
+    summary
+}
+
+pub(crate) async fn tag(store: &Store, image: &LocalImage, name: &ImageRef) -> Result<()> {
+    if name.digest().is_some() {
+        return Err(Error::new(ErrorKind::InvalidInput, format!("cannot name an image `{name}`"))
+            .with_cause("a digest says what an image is, and is no name to give")
+            .with_remedy("leave `@sha256:…` out"));
+    }
+    let image = store.image(image).await?;
+    store.keep(&image.manifest, std::slice::from_ref(name))
+}
+
+pub(crate) async fn remove(store: &Store, request: &RemoveRequest) -> Result<RemoveOutput> {
+    let image = store.image(&request.image).await?;
+    let mut output = RemoveOutput::default();
+    match &request.image {
+        LocalImage::Reference(name) if keeps_a_name(&image, name) => {
+            store.untag(name)?;
+            output.untagged.push(name.clone());
+        }
+        LocalImage::Id(_) | LocalImage::IdPrefix(_) if image.names.len() > 1 && !request.force => {
+            let message = format!("cannot remove `{}`", request.image);
+            return Err(Error::new(ErrorKind::Conflict, message)
+                .with_cause(format!("it has {} names", image.names.len()))
+                .with_remedy("remove it with `--force`, or its names one by one"));
+        }
+        _ => {
+            store.forget(image.id())?;
+            output.deleted.push(image.id().clone());
+            output.untagged = image.names;
+        }
+    }
+    Ok(output)
+}
+
+/// Whether the image still has a name when it loses `name`. One by digest counts only where it has no other.
+fn keeps_a_name(image: &StoredImage, name: &ImageRef) -> bool {
+    let names = if image.names.is_empty() { &image.digests } else { &image.names };
+    names.iter().any(|other| other != name)
+}

@@ -1,0 +1,44 @@
+//! Images to and from registries.
+
+use boxwright_core::{PullOutput, PullRequest, PushOutput, PushRequest, Result, Session};
+use boxwright_image::pack::PackFormat;
+use boxwright_portable::Store;
+use boxwright_registry::Client;
+
+pub(crate) async fn push(
+    store: &Store,
+    request: &PushRequest,
+    session: &Session,
+) -> Result<PushOutput> {
+    let image = store.image(&request.image.clone().into()).await?;
+    let client = client(session);
+    let push = async {
+        let format = PackFormat::default();
+        let pushed = store.push(&client, &request.image, &image.manifest, format).await?;
+        let packed = store.packed(&image.manifest, format).await?;
+        store.name(&packed, &[request.image.at_digest(pushed.digest.clone())])?;
+        Ok(pushed)
+    };
+    session.cancellable(push).await
+}
+
+pub(crate) async fn pull(
+    store: &Store,
+    request: &PullRequest,
+    session: &Session,
+) -> Result<PullOutput> {
+    // What is pulled is not removed before it has a name.
+    let _user = store.enter().await?;
+    let client = client(session);
+    let pull = client.pull(&request.image, request.platform.as_ref(), store.layout());
+    let manifest = session.cancellable(pull).await?;
+    let digest = manifest.descriptor.digest.clone();
+    let by_digest = request.image.at_digest(digest.clone());
+    store.keep(&manifest, &[request.image.clone(), by_digest])?;
+    Ok(PullOutput::new(manifest.config.digest, Some(digest)))
+}
+
+fn client(session: &Session) -> Client {
+    let (registries, credentials) = (session.registries.clone(), session.credentials.clone());
+    Client::new(&session.host, registries, credentials).with_events(session.events.clone())
+}
