@@ -1,137 +1,123 @@
-//! `cargo xtask demo`: set-up and the main job in one command, with the commands that a user would type.
+//! `cargo xtask demo`: the main job in one command, with the commands that a user would type.
 
 use std::path::Path;
 
-use serde_json::Value;
-
-use crate::console::{say, show};
+use crate::console::say;
 use crate::environment::start::Images;
 use crate::environment::{Environment, quoted};
 use crate::problem::{Problem, Result};
 use crate::program::Program;
 use crate::workspace;
 
+/// The exit code of `boxwright` for what cannot be done here.
+const UNSUPPORTED: i32 = 4;
+
 /// Runs `cargo xtask demo`.
 pub(crate) fn run() -> Result<()> {
     say("== building the program: cargo build --package boxwright-cli");
     let boxwright = workspace::build("boxwright-cli", "boxwright", &[])?;
-    if has_ready_engine(&boxwright)? {
-        say("== an engine is ready; starting a registry for the demo");
-        match with(&boxwright, &[REGISTRY]) {
-            Ok(()) => return Ok(()),
-            // It is ready to answer, but a container may be more than it can start on this machine.
-            Err(problem) => {
-                show(&problem);
-                say("\n== that engine cannot do it here; trying again with one of our own");
-            }
-        }
-    } else {
-        say("== no engine is ready; starting one and a registry for the demo");
-    }
-    let engine = if rustix::process::geteuid().is_root() { "docker" } else { "podman/rootless" };
-    with(&boxwright, &[REGISTRY, engine])
-}
-
-const REGISTRY: &str = "registry/open";
-
-/// Shows the main job in an environment of `setups`, and ends that.
-fn with(boxwright: &Path, setups: &[&str]) -> Result<()> {
-    let setups: Vec<String> = setups.iter().copied().map(str::to_owned).collect();
-    let environment = Environment::up(&setups, Images::Small)?;
-    let shown = show_main_job(boxwright, &environment);
-    forget(boxwright, &environment);
+    say("== starting a registry for the demo; no container engine is needed");
+    let environment = Environment::up(&["registry/open".to_owned()], Images::Small)?;
+    let shown = Demo::new(&boxwright, &environment).and_then(|demo| demo.show());
     environment.down()?;
     shown
 }
 
-/// Asks the program itself which engines it can use.
-fn has_ready_engine(boxwright: &Path) -> Result<bool> {
-    let answer = Program::new(boxwright).args(["engines", "--format", "json"]).captured()?;
-    let answer: Value = serde_json::from_slice(&answer).unwrap_or_default();
-    Ok(names_ready(&answer))
+/// The demo, with the embedded engine and a store that ends with the environment.
+struct Demo<'a> {
+    boxwright: &'a Path,
+    environment: &'a Environment,
+    registry: String,
+    base: String,
+    store: String,
 }
 
-fn names_ready(value: &Value) -> bool {
-    match value {
-        Value::Object(fields) => {
-            fields.get("state").and_then(Value::as_str) == Some("ready")
-                || fields.values().any(names_ready)
+impl<'a> Demo<'a> {
+    fn new(boxwright: &'a Path, environment: &'a Environment) -> Result<Self> {
+        let variable = |name: &str| {
+            let value = environment.variables.get(name).cloned();
+            value.ok_or_else(|| Problem::new("the environment has no registry").cause(name))
+        };
+        let registry = variable("BOXWRIGHT_TEST_REGISTRY_OPEN")?;
+        let base = variable("BOXWRIGHT_TEST_BASE")?;
+        let store = variable("BOXWRIGHT_STORE")?;
+        Ok(Self { boxwright, environment, registry, base, store })
+    }
+
+    fn show(mut self) -> Result<()> {
+        let image = format!("{}/demo/hello:1", self.registry);
+        let base = format!("BASE={}", self.base);
+        say("\n$ export BOXWRIGHT_ENGINE=embedded");
+        say(format!("$ export BOXWRIGHT_STORE={}", quoted(&self.store)));
+        self.done(&["engines"])?;
+        let build = ["build", "docs/examples/hello", "--build-arg", &base, "-t", &image, "--push"];
+        let (code, pushed) = self.type_in(&build)?;
+        let (pushed, has_steps) = match code {
+            Some(0) => (pushed, true),
+            Some(UNSUPPORTED) => {
+                say("\nSteps cannot be run here, as it says. The stage before the step has none:");
+                (self.done(&[&build[..], &["--target", "files"]].concat())?, false)
+            }
+            _ => return Err(Problem::new("the image could not be built and pushed")),
+        };
+        self.done(&["remove", &image])?;
+        // Blobs of a removed image may stay; into another store all of them have to come.
+        self.store = format!("{}-2", self.store);
+        say(format!("\n$ export BOXWRIGHT_STORE={}", quoted(&self.store)));
+        self.done(&["pull", &image])?;
+        let found = self.done(&["inspect", &image])?;
+        // `boxwright build --push` prints NAME@DIGEST.
+        let digest = pushed.trim().rsplit('@').next().unwrap_or_default();
+        if !digest.starts_with("sha256:") || !found.contains(digest) {
+            return Err(Problem::new("what was pulled is not what was pushed").cause(found));
         }
-        Value::Array(items) => items.iter().any(names_ready),
-        _ => false,
+        let ran = self.ran(&image, has_steps)?;
+        self.done(&["remove", &image])?;
+        let built =
+            if has_steps { "docs/examples/hello" } else { "the files of docs/examples/hello" };
+        let end =
+            if ran { ", and ran it" } else { "; commands cannot be run here, so it was not run" };
+        say(format!(
+            "\nBuilt {built} with no container engine, pushed it to the registry at {} as demo/hello:1,\n\
+             removed it, pulled the same digest back into an empty store{end}. What was started for this is being ended.",
+            self.registry
+        ));
+        Ok(())
     }
-}
 
-/// Removes what may be left in the user's own engine: the base, and the image of a demo that failed.
-fn forget(boxwright: &Path, environment: &Environment) {
-    let variable = |name: &str| environment.variables.get(name).cloned().unwrap_or_default();
-    let image = image_in(&variable("BOXWRIGHT_TEST_REGISTRY_OPEN"));
-    for name in [image, variable("BOXWRIGHT_TEST_BASE")] {
-        // Most engines have none of them by now, and say so.
-        let _ = Program::new(boxwright).args(["remove", &name]).captured();
+    /// Runs the image and looks at what it says. Returns whether commands can be run here.
+    fn ran(&self, image: &str, has_steps: bool) -> Result<bool> {
+        match self.type_in(&["run", image])? {
+            (Some(UNSUPPORTED), _) => Ok(false),
+            (Some(0), said) if said.contains("Hello") => {
+                if has_steps && !said.contains("added by a step") {
+                    let problem = Problem::new("the image does not hold what its steps wrote");
+                    return Err(problem.cause(said));
+                }
+                Ok(true)
+            }
+            (_, said) => Err(Problem::new("the image did not run").cause(said)),
+        }
     }
-}
 
-fn image_in(registry: &str) -> String {
-    format!("{registry}/demo/hello:1")
-}
-
-fn show_main_job(boxwright: &Path, environment: &Environment) -> Result<()> {
-    let variable = |name: &str| environment.variables.get(name).cloned();
-    let missing = || Problem::new("the environment has no registry");
-    let registry = variable("BOXWRIGHT_TEST_REGISTRY_OPEN").ok_or_else(missing)?;
-    let base = variable("BOXWRIGHT_TEST_BASE").ok_or_else(missing)?;
-    let engine = ["DOCKER_HOST", "CONTAINER_HOST"]
-        .into_iter()
-        .filter_map(|name| Some((name, variable(name)?)))
-        .chain(variable("BOXWRIGHT_TEST_PODMAN_ROOTLESS").map(|host| ("CONTAINER_HOST", host)));
-    let engine: Vec<(&str, String)> = engine.collect();
-    for (name, value) in &engine {
-        say(format!("\n$ export {name}={}", quoted(value)));
+    /// Types a command in that must succeed, and returns what it printed.
+    fn done(&self, arguments: &[&str]) -> Result<String> {
+        match self.type_in(arguments)? {
+            (Some(0), printed) => Ok(printed),
+            _ => Err(Problem::new(format!("`boxwright {}` did not succeed", arguments.join(" ")))),
+        }
     }
-    let image = image_in(&registry);
-    let base = format!("BASE={base}");
-    let type_in = |arguments: &[&str]| {
+
+    fn type_in(&self, arguments: &[&str]) -> Result<(Option<i32>, String)> {
         let shown: Vec<String> = arguments.iter().map(|argument| quoted(argument)).collect();
         say(format!("\n$ boxwright {}", shown.join(" ")));
-        let mut program = Program::new(boxwright).args(arguments).in_folder(&workspace::root());
-        if !engine.is_empty() {
-            program = environment.point(program);
+        let program = Program::new(self.boxwright).args(arguments).in_folder(&workspace::root());
+        let program = self.environment.point(program).variable("BOXWRIGHT_ENGINE", "embedded");
+        let program = program.variable("BOXWRIGHT_STORE", &self.store);
+        let (code, printed) = program.heard()?;
+        if !printed.is_empty() {
+            say(printed.trim_end());
         }
-        for (name, value) in &engine {
-            program = program.variable(name, value);
-        }
-        program
-    };
-    type_in(&["engines"]).run()?;
-    type_in(&["build", "docs/examples/hello", "--build-arg", &base, "-t", &image, "--push"])
-        .run_or_fail()?;
-    type_in(&["remove", &image]).run_or_fail()?;
-    type_in(&["pull", &image]).run_or_fail()?;
-    let said = type_in(&["run", &image]).text()?;
-    say(&said);
-    type_in(&["remove", &image]).run_or_fail()?;
-    if !said.contains("added by a step") {
-        return Err(Problem::new("the image does not hold what its steps wrote").cause(said));
-    }
-    say(format!(
-        "\nBuilt docs/examples/hello, pushed it to the registry at {registry} as demo/hello:1, removed it,\n\
-         pulled it back, and ran it. What was started for this is being ended."
-    ));
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::names_ready;
-
-    #[test]
-    fn a_ready_engine_is_found_among_others() {
-        let absent = json!([{ "engine": "lxd", "state": "absent" }]);
-        assert!(!names_ready(&absent));
-        let ready = json!({ "engines": [{ "state": "unusable" }, { "state": "ready" }] });
-        assert!(names_ready(&ready));
+        Ok((code, printed))
     }
 }

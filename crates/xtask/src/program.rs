@@ -149,6 +149,14 @@ impl Program {
         Ok(status.explain(|| format!("cannot start `{}`", self.line()))?.success())
     }
 
+    /// Runs it to its end with this program's standard error, and returns its exit code and what it wrote to
+    /// standard output.
+    pub(crate) fn heard(mut self) -> Result<(Option<i32>, String)> {
+        let output = self.command.stdout(Stdio::piped()).stderr(Stdio::inherit()).output();
+        let output = output.explain(|| format!("cannot start `{}`", self.line()))?;
+        Ok((output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned()))
+    }
+
     /// Like [`Program::run`], except that a failure of the program is an error.
     pub(crate) fn run_or_fail(self) -> Result<()> {
         let line = self.line();

@@ -137,7 +137,8 @@ fn conformance(environment: &Environment) -> Result<Phase> {
         _ => {}
     }
     let mut run = Program::new(program).in_folder(&workspace::root());
-    let mut required = Vec::new();
+    // It needs nothing, so it is always there.
+    let mut required = vec!["embedded"];
     for (engine, variable) in [
         ("containerd", "CONTAINERD_ADDRESS"),
         ("docker", "DOCKER_HOST"),
@@ -150,9 +151,7 @@ fn conformance(environment: &Environment) -> Result<Phase> {
     if let Some(rootless) = environment.variables.get("BOXWRIGHT_TEST_PODMAN_ROOTLESS") {
         run = run.args(["--instance", &format!("podman={rootless}")]);
     }
-    if !required.is_empty() {
-        run = run.args(["--require", &required.join(",")]);
-    }
+    run = run.args(["--require", &required.join(",")]);
     run = run.arg("--report-dir").arg(&reports);
     let mut phase = plain(name, environment.point(run))?;
     phase.count = read_report(&reports.join("report.json"));

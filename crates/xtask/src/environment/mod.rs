@@ -49,6 +49,7 @@ const RUNS: &str = "/var/tmp/boxwright-run-";
 const OTHER_ENGINES: &[&str] = &[
     "BOXWRIGHT_BUILDER",
     "BOXWRIGHT_ENGINE",
+    "BOXWRIGHT_STORE",
     "CONTAINERD_ADDRESS",
     "CONTAINERD_NAMESPACE",
     "CONTAINERD_SNAPSHOTTER",

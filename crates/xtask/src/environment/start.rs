@@ -88,5 +88,7 @@ fn note_registries(registries: &Registries, layout: &Layout, state: &mut State) 
     if !registries.tls.is_empty() {
         note("BOXWRIGHT_TEST_REGISTRY_CA", registries.authority.display().to_string());
     }
+    // Made by whoever builds first, and gone with the environment.
+    note("BOXWRIGHT_STORE", layout.path("store").display().to_string());
     note("BOXWRIGHT_TEST_ENVIRONMENT", layout.folder().display().to_string());
 }
