@@ -45,6 +45,9 @@ pub enum Endpoint {
         port: u16,
         /// A PEM file with the authorities the server's certificate may come from. Default: the system's.
         ca: Option<PathBuf>,
+        /// A PEM file with the one certificate that the server must show, whatever name or authority it has. `ca`
+        /// does not count then.
+        pinned: Option<PathBuf>,
         /// A PEM file with the certificate that the client shows.
         certificate: Option<PathBuf>,
         /// A PEM file with the key of that certificate.
@@ -101,9 +104,14 @@ impl Endpoint {
         match self {
             Self::Unix { path } => Ok(Connection::new(unix::connect(path).await?)),
             Self::Tcp { host, port } => Ok(Connection::new(self.tcp(host, *port).await?)),
-            Self::Tls { host, port, ca, certificate, key } => {
+            Self::Tls { host, port, ca, pinned, certificate, key } => {
                 let identity = certificate.as_deref().zip(key.as_deref());
-                let config = tls::configuration(ca.as_deref(), identity).await?;
+                let trust = match (pinned, ca) {
+                    (Some(file), _) => tls::Trust::One(file),
+                    (None, Some(file)) => tls::Trust::Authorities(file),
+                    (None, None) => tls::Trust::System,
+                };
+                let config = tls::configuration(trust, identity).await?;
                 let stream = self.tcp(host, *port).await?;
                 let handshake = tls::handshake(config, host, stream);
                 let stream = self.within_limit(handshake).await?;
@@ -213,7 +221,7 @@ fn parse(text: &str) -> Result<Endpoint, String> {
         "https" => {
             let (host, port) = host_and_port(rest.trim_end_matches('/'))?;
             let port = port.ok_or("it has no port")?;
-            Ok(Endpoint::Tls { host, port, ca: None, certificate: None, key: None })
+            Ok(Endpoint::Tls { host, port, ca: None, pinned: None, certificate: None, key: None })
         }
         "ssh" => {
             let (place, path) = match rest.find('/') {

@@ -106,14 +106,14 @@ fn usual(host: &Host) -> Vec<Candidate> {
 pub(crate) fn parse(text: &str, tls: Option<TlsFiles>) -> Result<Endpoint> {
     let endpoint = match text.parse::<Endpoint>()? {
         Endpoint::Tcp { host, port } if tls.is_some() => {
-            Endpoint::Tls { host, port, ca: None, certificate: None, key: None }
+            Endpoint::Tls { host, port, ca: None, pinned: None, certificate: None, key: None }
         }
         other => other,
     };
     Ok(match endpoint {
         Endpoint::Tls { host, port, .. } => {
             let TlsFiles { ca, certificate, key } = tls.unwrap_or_default();
-            Endpoint::Tls { host, port, ca, certificate, key }
+            Endpoint::Tls { host, port, ca, pinned: None, certificate, key }
         }
         Endpoint::Ssh { destination, port, identity, path, .. } => {
             let mut command = vec!["docker".to_owned()];
