@@ -30,6 +30,7 @@ mod glob;
 mod graph;
 mod images;
 mod key;
+pub mod local;
 mod memory;
 mod mode;
 mod mounts;

@@ -8,8 +8,9 @@ use boxwright_core::{
     Result, RunOutput, RunRequest, Session, StepRunner, Support,
 };
 use boxwright_portable::Store;
+use boxwright_portable::local::{archive, images, transfer};
 
-use crate::{archive, build, capabilities, images, transfer};
+use crate::{build, capabilities};
 
 /// The engine that is this program itself.
 #[derive(Debug)]

@@ -7,11 +7,11 @@ use boxwright_core::{
     Detection, Engine, EngineInfo, EngineName, EngineProvider, Error, ErrorKind, Host, Instance,
     Result,
 };
+use boxwright_portable::local::place::{self, Place};
 use boxwright_portable::{BUILDER, Store};
 
 use crate::config::EmbeddedConfig;
 use crate::engine::EmbeddedEngine;
-use crate::place::{self, Place};
 
 /// The engine's name in settings and on the command line.
 const NAME: EngineName = EngineName::new("embedded");
@@ -40,7 +40,7 @@ impl EngineProvider for EmbeddedProvider {
 
     async fn detect(&self, host: &Host) -> Vec<Detection> {
         let unusable = |place: String, error| vec![Detection::Unusable { place, error }];
-        let Place { folder, source } = match place::place(host, &self.config) {
+        let Place { folder, source } = match place::place(host, self.config.store.as_deref()) {
             Ok(place) => place,
             Err(error) => return unusable("the user's data folder".to_owned(), error),
         };

@@ -6,13 +6,15 @@ use boxwright_core::{
 };
 use boxwright_image::archive::{self, ArchiveKind, ArchiveOptions, ImageInArchive};
 use boxwright_image::pack::PackFormat;
-use boxwright_portable::Store;
 
-pub(crate) async fn export(
-    store: &Store,
-    request: &ExportRequest,
-    session: &Session,
-) -> Result<()> {
+use crate::store::Store;
+
+/// Writes an image of `store` to an archive.
+///
+/// # Errors
+///
+/// [`ErrorKind::NotFound`] when there is no such image, else as [`archive::write_file`].
+pub async fn export(store: &Store, request: &ExportRequest, session: &Session) -> Result<()> {
     // What is read is not removed meanwhile.
     let _user = store.enter().await?;
     let image = store.image(&request.image).await?;
@@ -36,7 +38,12 @@ pub(crate) async fn export(
     archive::write_file(store.layout(), &manifest, options, &request.destination).await
 }
 
-pub(crate) async fn import(
+/// Reads the one image of an archive into `store`.
+///
+/// # Errors
+///
+/// [`ErrorKind::InvalidInput`] when it holds not exactly one image for this machine, else as [`archive::read`].
+pub async fn import(
     store: &Store,
     request: &ImportRequest,
     session: &Session,

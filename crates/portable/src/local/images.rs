@@ -1,12 +1,18 @@
 //! Images in the store: list, inspect, tag, remove.
 
+use crate::images::StoredImage;
+use crate::store::Store;
 use boxwright_core::{
     Error, ErrorKind, ImageDetails, ImageRef, ImageSummary, LocalImage, Platform, RemoveOutput,
     RemoveRequest, Result,
 };
-use boxwright_portable::{Store, StoredImage};
 
-pub(crate) async fn inspect(store: &Store, image: &LocalImage) -> Result<ImageDetails> {
+/// Returns what an image in `store` is.
+///
+/// # Errors
+///
+/// [`ErrorKind::NotFound`] when there is no such image.
+pub async fn inspect(store: &Store, image: &LocalImage) -> Result<ImageDetails> {
     let image = store.image(image).await?;
     let platform = image.config.platform().unwrap_or_else(Platform::of_this_machine);
     let mut details = ImageDetails::new(summary(&image), platform);
@@ -25,7 +31,12 @@ pub(crate) async fn inspect(store: &Store, image: &LocalImage) -> Result<ImageDe
     Ok(details)
 }
 
-pub(crate) async fn list(store: &Store) -> Result<Vec<ImageSummary>> {
+/// Returns the images in `store`, newest first.
+///
+/// # Errors
+///
+/// [`ErrorKind::Unavailable`] when the store cannot be read.
+pub async fn list(store: &Store) -> Result<Vec<ImageSummary>> {
     Ok(store.images().await?.iter().map(summary).collect())
 }
 
@@ -37,7 +48,12 @@ fn summary(image: &StoredImage) -> ImageSummary {
     summary
 }
 
-pub(crate) async fn tag(store: &Store, image: &LocalImage, name: &ImageRef) -> Result<()> {
+/// Gives an image another name.
+///
+/// # Errors
+///
+/// [`ErrorKind::NotFound`] when there is no such image, [`ErrorKind::InvalidInput`] for a name by digest.
+pub async fn tag(store: &Store, image: &LocalImage, name: &ImageRef) -> Result<()> {
     if name.digest().is_some() {
         return Err(Error::new(ErrorKind::InvalidInput, format!("cannot name an image `{name}`"))
             .with_cause("a digest says what an image is, and is no name to give")
@@ -47,7 +63,12 @@ pub(crate) async fn tag(store: &Store, image: &LocalImage, name: &ImageRef) -> R
     store.keep(&image.manifest, std::slice::from_ref(name))
 }
 
-pub(crate) async fn remove(store: &Store, request: &RemoveRequest) -> Result<RemoveOutput> {
+/// Removes a name or an image.
+///
+/// # Errors
+///
+/// [`ErrorKind::NotFound`] when there is no such image, [`ErrorKind::Conflict`] when an id has several names.
+pub async fn remove(store: &Store, request: &RemoveRequest) -> Result<RemoveOutput> {
     let image = store.image(&request.image).await?;
     let mut output = RemoveOutput::default();
     match &request.image {

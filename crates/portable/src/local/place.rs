@@ -5,8 +5,6 @@ use std::path::{Path, PathBuf};
 use boxwright_core::{Error, ErrorKind, Host, Result};
 use rustix::fs::Access;
 
-use crate::config::EmbeddedConfig;
-
 /// The variable that names the store.
 const VARIABLE: &str = "BOXWRIGHT_STORE";
 
@@ -15,14 +13,20 @@ const OF_ROOT: &str = "/var/lib/boxwright";
 
 /// A folder, and what named it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) folder: PathBuf,
-    pub(crate) source: &'static str,
+pub struct Place {
+    /// The folder.
+    pub folder: PathBuf,
+    /// What named it.
+    pub source: &'static str,
 }
 
-/// Returns where the store is, there or not.
-pub(crate) fn place(host: &Host, config: &EmbeddedConfig) -> Result<Place> {
-    if let Some(folder) = &config.store {
+/// Returns where the store is, there or not. `setting` comes before everything else.
+///
+/// # Errors
+///
+/// [`ErrorKind::Unavailable`] when nothing says where the user keeps data.
+pub fn place(host: &Host, setting: Option<&str>) -> Result<Place> {
+    if let Some(folder) = setting {
         return Ok(Place { folder: host.absolute(Path::new(folder)), source: "setting `store`" });
     }
     if let Some(folder) = host.path_variable(VARIABLE) {
@@ -40,7 +44,11 @@ pub(crate) fn place(host: &Host, config: &EmbeddedConfig) -> Result<Place> {
 }
 
 /// Fails unless the store can be written, or made. Changes nothing.
-pub(crate) fn check(folder: &Path) -> Result<()> {
+///
+/// # Errors
+///
+/// [`ErrorKind::Unavailable`] with what is wrong with the folder.
+pub fn check(folder: &Path) -> Result<()> {
     let cannot = |cause: String| {
         let message = format!("cannot keep images in `{}`", folder.display());
         Err(Error::new(ErrorKind::Unavailable, message)
@@ -66,18 +74,17 @@ mod tests {
 
     #[test]
     fn the_setting_comes_before_the_variable_and_that_before_the_default() {
-        let config = EmbeddedConfig { store: Some("own".into()) };
         let host = Host::with_variables("/w", [(VARIABLE, "/v"), ("HOME", "/h")]);
         let of_setting = Place { folder: "/w/own".into(), source: "setting `store`" };
-        assert_eq!(place(&host, &config).unwrap(), of_setting);
+        assert_eq!(place(&host, Some("own")).unwrap(), of_setting);
         let of_variable = Place { folder: "/v".into(), source: VARIABLE };
-        assert_eq!(place(&host, &EmbeddedConfig::default()).unwrap(), of_variable);
+        assert_eq!(place(&host, None).unwrap(), of_variable);
         let host = Host::with_variables("/w", [("HOME", "/h")]);
         let usual = match host.user_id() {
             0 => OF_ROOT,
             _ => "/h/.local/share/boxwright",
         };
-        assert_eq!(place(&host, &EmbeddedConfig::default()).unwrap().folder, Path::new(usual));
+        assert_eq!(place(&host, None).unwrap().folder, Path::new(usual));
     }
 
     #[test]

@@ -2,14 +2,16 @@
 
 use boxwright_core::{PullOutput, PullRequest, PushOutput, PushRequest, Result, Session};
 use boxwright_image::pack::PackFormat;
-use boxwright_portable::Store;
 use boxwright_registry::Client;
 
-pub(crate) async fn push(
-    store: &Store,
-    request: &PushRequest,
-    session: &Session,
-) -> Result<PushOutput> {
+use crate::store::Store;
+
+/// Pushes an image of `store` to the registry in its name.
+///
+/// # Errors
+///
+/// As [`Store::push`]; [`ErrorKind::NotFound`](boxwright_core::ErrorKind::NotFound) when there is no such image.
+pub async fn push(store: &Store, request: &PushRequest, session: &Session) -> Result<PushOutput> {
     let image = store.image(&request.image.clone().into()).await?;
     let client = client(session);
     let push = async {
@@ -22,11 +24,12 @@ pub(crate) async fn push(
     session.cancellable(push).await
 }
 
-pub(crate) async fn pull(
-    store: &Store,
-    request: &PullRequest,
-    session: &Session,
-) -> Result<PullOutput> {
+/// Pulls an image into `store`.
+///
+/// # Errors
+///
+/// As [`Client::pull`].
+pub async fn pull(store: &Store, request: &PullRequest, session: &Session) -> Result<PullOutput> {
     // What is pulled is not removed before it has a name.
     let _user = store.enter().await?;
     let client = client(session);

@@ -1,0 +1,6 @@
+//! What every engine does that keeps its images in a [`Store`](crate::Store) of Boxwright's own.
+
+pub mod archive;
+pub mod images;
+pub mod place;
+pub mod transfer;
