@@ -7,7 +7,6 @@
 //! No other crate of the workspace names an engine crate. Nothing here talks to an engine.
 
 mod list;
-mod planned;
 pub mod settings;
 
 pub use list::catalog;

@@ -8,12 +8,13 @@ use boxwright_engine_containerd::ContainerdProvider;
 use boxwright_engine_docker::DockerProvider;
 #[cfg(feature = "embedded")]
 use boxwright_engine_embedded::EmbeddedProvider;
+#[cfg(feature = "lxd")]
+use boxwright_engine_lxd::LxdProvider;
 #[cfg(feature = "podman")]
 use boxwright_engine_podman::PodmanProvider;
 
 use boxwright_core::{Catalog, EngineProvider, Error, ErrorKind, Origin, Result};
 
-use crate::planned::Planned;
 use crate::settings::{EngineTable, Settings};
 
 /// The order in which `auto` prefers engines where nobody says another one.
@@ -35,6 +36,8 @@ pub(crate) const ENDPOINT_VARIABLES: &[(&str, &str)] = &[
     ("engine.podman.host", "CONTAINER_HOST"),
     #[cfg(feature = "containerd")]
     ("engine.containerd.address", "CONTAINERD_ADDRESS"),
+    #[cfg(feature = "lxd")]
+    ("engine.lxd.host", "LXD_SOCKET"),
     #[cfg(feature = "embedded")]
     ("engine.embedded.store", "BOXWRIGHT_STORE"),
 ];
@@ -53,7 +56,11 @@ pub fn catalog(settings: &Settings) -> Result<Catalog> {
         Arc::new(PodmanProvider::new(settings.engines().podman.clone())),
         #[cfg(feature = "containerd")]
         Arc::new(ContainerdProvider::new(settings.engines().containerd.clone())),
-        Arc::new(Planned::new("lxd")),
+        #[cfg(feature = "lxd")]
+        Arc::new(LxdProvider::new(
+            settings.engines().lxd.clone(),
+            store(settings.engines()).map(str::to_owned),
+        )),
         #[cfg(feature = "embedded")]
         Arc::new(EmbeddedProvider::new(settings.engines().embedded.clone())),
     ];
@@ -86,6 +93,18 @@ impl Settings {
     }
 }
 
+/// Returns the folder that the settings name for images of Boxwright's own store.
+#[cfg(feature = "lxd")]
+fn store(engines: &EngineTable) -> Option<&str> {
+    #[cfg(feature = "embedded")]
+    return engines.embedded.store.as_deref();
+    #[cfg(not(feature = "embedded"))]
+    {
+        let _ = engines;
+        None
+    }
+}
+
 /// Returns the setting that says where an engine is reached, by its name.
 fn endpoint_of<'a>(
     engines: &'a mut EngineTable,
@@ -100,6 +119,8 @@ fn endpoint_of<'a>(
         "podman" => Some(("engine.podman.host", &mut engines.podman.host)),
         #[cfg(feature = "containerd")]
         "containerd" => Some(("engine.containerd.address", &mut engines.containerd.address)),
+        #[cfg(feature = "lxd")]
+        "lxd" => Some(("engine.lxd.host", &mut engines.lxd.host)),
         #[cfg(feature = "embedded")]
         "embedded" => Some(("engine.embedded.store", &mut engines.embedded.store)),
         _ => None,

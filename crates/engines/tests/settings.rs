@@ -167,7 +167,7 @@ fn an_endpoint_has_the_origin_that_decides() {
     let settings = settings.with_endpoint("docker", "unix:///c", "--endpoint").unwrap();
     assert_eq!(origin(&settings, "engine.docker.host"), "--endpoint");
     assert_eq!(settings.engines().docker.host.as_deref(), Some("unix:///c"));
-    let error = settings.with_endpoint("lxd", "unix:///c", "--endpoint").unwrap_err();
+    let error = settings.with_endpoint("buildkit", "unix:///c", "--endpoint").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
 }
 

@@ -142,6 +142,7 @@ fn conformance(environment: &Environment) -> Result<Phase> {
     for (engine, variable) in [
         ("containerd", "CONTAINERD_ADDRESS"),
         ("docker", "DOCKER_HOST"),
+        ("lxd", "LXD_DIR"),
         ("podman", "CONTAINER_HOST"),
     ] {
         if environment.variables.contains_key(variable) {

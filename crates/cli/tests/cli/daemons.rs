@@ -23,7 +23,8 @@ fn home_with(docker: &str, podman: &str) -> Home {
     let containerd = socket("containerd.sock");
     // No store can be there.
     let home = home.variable("BOXWRIGHT_STORE", "/dev/null/store");
-    let home = home.variable("CONTAINERD_ADDRESS", containerd);
+    let lxd = home.path("lxd.sock").display().to_string();
+    let home = home.variable("LXD_SOCKET", lxd).variable("CONTAINERD_ADDRESS", containerd);
     home.variable("DOCKER_HOST", docker).variable("CONTAINER_HOST", podman)
 }
 
@@ -49,7 +50,7 @@ ENGINE      STATE     VERSION  BUILDS WITH  ROOTLESS  STORAGE  ENDPOINT
 docker      unusable                                           unix://[folder]/docker.sock
 podman      unusable                                           unix://[folder]/podman.sock
 containerd  unusable                                           unix://[folder]/containerd.sock
-lxd         absent
+lxd         unusable                                           unix://[folder]/lxd.sock
 embedded    unusable                                           /dev/null/store
 
 docker: unusable at unix://[folder]/docker.sock
@@ -64,7 +65,10 @@ containerd: unusable at unix://[folder]/containerd.sock
   cannot connect to `unix://[folder]/containerd.sock`
   caused by: there is no such socket
   help: start it: `containerd --address [folder]/containerd.sock &`, or correct CONTAINERD_ADDRESS
-lxd: this version of Boxwright does not drive lxd yet
+lxd: unusable at unix://[folder]/lxd.sock
+  cannot connect to `unix://[folder]/lxd.sock`
+  caused by: there is no such socket
+  help: start LXD or Incus, or correct LXD_SOCKET
 embedded: unusable at /dev/null/store
   cannot keep images in `/dev/null/store`
   caused by: `/dev/null` is not a folder
@@ -100,10 +104,10 @@ exit code 3
 --- stdout
 --- stderr
 error: the engine `lxd` is not ready
-  caused by: lxd: this version of Boxwright does not drive lxd yet
+  caused by: lxd at unix://[folder]/lxd.sock: cannot connect to `unix://[folder]/lxd.sock` (there is no such socket)
   set by: --engine
 
-help: see `boxwright engines` for what is there
+help: start LXD or Incus, or correct LXD_SOCKET
 ");
 }
 
@@ -174,7 +178,7 @@ fn a_hanging_daemon_does_not_hold_the_others_up() {
             "docker unusable",
             "podman unusable",
             "containerd unusable",
-            "lxd absent",
+            "lxd unusable",
             "embedded unusable"
         ]
     );

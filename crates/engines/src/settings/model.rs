@@ -35,6 +35,9 @@ pub struct EngineTable {
     /// How containerd is reached, and where it keeps images.
     #[cfg(feature = "containerd")]
     pub containerd: boxwright_engine_containerd::ContainerdConfig,
+    /// How LXD and Incus are reached, and what a worker instance gets there.
+    #[cfg(feature = "lxd")]
+    pub lxd: boxwright_engine_lxd::LxdConfig,
     /// Where the embedded engine keeps images.
     #[cfg(feature = "embedded")]
     pub embedded: boxwright_engine_embedded::EmbeddedConfig,

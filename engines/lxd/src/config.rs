@@ -1,0 +1,36 @@
+//! The settings of this engine.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The `[engine.lxd]` table. It is for Incus, too.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LxdConfig {
+    /// Endpoint, such as `unix:///var/lib/lxd/unix.socket` or `https://HOST:8443`. Defaults to `$LXD_SOCKET`, `$LXD_DIR`,
+    /// `$INCUS_SOCKET`, `$INCUS_DIR`, then to the usual sockets and the default remote of `lxc` and `incus`.
+    pub host: Option<String>,
+    /// A remote, as `lxc remote list` or `incus remote list` names it. `host` comes before it.
+    pub remote: Option<String>,
+    /// The project that instances and images are in. Default: the remote's, else `default`.
+    pub project: Option<String>,
+    /// The storage pool of the worker instance and its volume. Default: the profile's, else the only one.
+    pub pool: Option<String>,
+    /// The network of the worker instance. Default: the profile's, else the only managed bridge.
+    pub network: Option<String>,
+    /// The profile of the worker instance. Default: `default`.
+    pub profile: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_setting_is_refused_by_name() {
+        let config: LxdConfig = toml::from_str("pool = \"fast\"").unwrap();
+        assert_eq!(config.pool.as_deref(), Some("fast"));
+        let error = toml::from_str::<LxdConfig>("storage = \"fast\"").unwrap_err();
+        assert!(error.message().contains("storage"), "{error}");
+    }
+}
