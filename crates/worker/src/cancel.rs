@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use boxwright_core::{Error, ErrorKind, Result};
+use boxwright_core::{Error, ErrorKind, Result, Session};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd};
 
 /// Asks a running step to end. Clones ask the same step.
@@ -37,6 +37,19 @@ impl Cancel {
         let mut event = [PollFd::new(&self.0, PollFlags::IN)];
         let now = rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 };
         rustix::event::poll(&mut event, Some(&now)).is_ok_and(|ready| ready > 0)
+    }
+
+    /// Waits for `time`, or fails as soon as it is fired.
+    pub(crate) fn wait(&self, time: std::time::Duration) -> Result<()> {
+        let mut event = [PollFd::new(&self.0, PollFlags::IN)];
+        let time = rustix::time::Timespec::try_from(time).ok();
+        let _ = rustix::event::poll(&mut event, time.as_ref());
+        self.check()
+    }
+
+    /// Fails once it was fired.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.is_cancelled() { Err(Session::cancelled()) } else { Ok(()) }
     }
 }
 

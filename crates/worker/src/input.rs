@@ -19,7 +19,7 @@ pub struct StepInput {
     pub default_network: DefaultNetwork,
     /// Certificates in PEM that the step trusts beside its image's own. They stay in no layer.
     pub ca_bundle: Option<Vec<u8>>,
-    /// How many processes the step may have. Default: 32,768.
+    /// How many processes the step may have. Default: 32,768, or half of what the machine has if that is less.
     pub most_processes: Option<u64>,
 }
 
@@ -41,7 +41,7 @@ impl StepInput {
 /// What a step's default network is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DefaultNetwork {
-    /// A network of the step's own, through `pasta` or `slirp4netns`; with neither of them the worker's, with a
+    /// A network of the step's own, through `slirp4netns`; where that is not to be had the worker's, with a
     /// warning. For a worker on a host.
     Own,
     /// The one that the worker has. For a worker in a container or an instance.

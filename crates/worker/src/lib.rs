@@ -6,9 +6,11 @@
 //! a registry or a Dockerfile.
 
 mod cancel;
+mod canonical;
 mod carry;
 mod chunk;
 mod client;
+mod copy;
 mod failure;
 mod init;
 mod input;
@@ -17,17 +19,19 @@ mod program;
 mod protocol;
 mod remove;
 mod sandbox;
+mod seccomp;
 mod serve;
 mod stdio;
 mod store;
 mod syscalls;
 #[cfg(test)]
 mod tests;
+pub mod userns;
 
 pub use cancel::Cancel;
 pub use client::{WorkerClient, WorkerFacts};
 pub use input::{DefaultNetwork, StepEvent, StepInput};
 pub use program::run;
 pub use protocol::PROTOCOL;
-pub use sandbox::run_step;
+pub use sandbox::{SANDBOX_ARGUMENT, run_step, sandbox_main};
 pub use store::WorkerStore;

@@ -4,7 +4,12 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let Err(error) = boxwright_worker::run(std::env::args_os().skip(1)) else {
+    let mut arguments = std::env::args_os().skip(1).peekable();
+    // Before there is a second thread: such a process can neither fork nor enter namespaces.
+    if arguments.peek().is_some_and(|first| first == boxwright_worker::SANDBOX_ARGUMENT) {
+        return ExitCode::from(boxwright_worker::sandbox_main());
+    }
+    let Err(error) = boxwright_worker::run(arguments) else {
         return ExitCode::SUCCESS;
     };
     let causes: String = error.causes().iter().map(|cause| format!(": {cause}")).collect();

@@ -1,7 +1,7 @@
 //! Mounts, made detached and attached through descriptors. Needs Linux 5.12.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use boxwright_core::{Error, ErrorKind, Result};
@@ -10,9 +10,15 @@ use rustix::fs::CWD;
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags,
+    OpenTreeFlags,
 };
 
 use crate::failure::{on_path, system};
+use crate::syscalls::set_mount_attributes;
+
+/// Nothing on it is a device, and no program on it gives rights.
+pub(crate) const INERT: MountAttrFlags =
+    MountAttrFlags::MOUNT_ATTR_NODEV.union(MountAttrFlags::MOUNT_ATTR_NOSUID);
 
 /// Makes what is mounted from now on in this mount namespace unseen elsewhere, and the other way round.
 pub(crate) fn make_private() -> Result<()> {
@@ -26,16 +32,72 @@ pub(crate) fn make_private() -> Result<()> {
 pub(crate) struct Detached(OwnedFd);
 
 impl Detached {
+    /// Makes a file system of `kind` with `options`; one without a value is a flag.
+    pub(crate) fn new(
+        kind: &str,
+        options: &[(&str, &str)],
+        attributes: MountAttrFlags,
+    ) -> io::Result<Self> {
+        let context = rustix::mount::fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
+        for (name, value) in options {
+            if value.is_empty() {
+                rustix::mount::fsconfig_set_flag(&context, *name)?;
+            } else {
+                rustix::mount::fsconfig_set_string(&context, *name, *value)?;
+            }
+        }
+        Self::from_context(&context, attributes)
+    }
+
     fn from_context(context: &OwnedFd, attributes: MountAttrFlags) -> io::Result<Self> {
         rustix::mount::fsconfig_create(context)?;
         let mount = rustix::mount::fsmount(context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;
         Ok(Self(mount))
     }
 
+    /// Shows the file or folder `path` elsewhere too.
+    pub(crate) fn bind(path: &Path) -> io::Result<Self> {
+        Self::clone_of(CWD, path, OpenTreeFlags::empty())
+    }
+
+    /// Shows the folder `path` and what is mounted below it elsewhere too.
+    pub(crate) fn bind_recursive(path: &Path) -> io::Result<Self> {
+        Self::clone_of(CWD, path, OpenTreeFlags::AT_RECURSIVE)
+    }
+
+    /// Shows an open file or folder elsewhere too.
+    pub(crate) fn bind_open(file: impl AsFd) -> io::Result<Self> {
+        Self::clone_of(file, Path::new(""), OpenTreeFlags::AT_EMPTY_PATH)
+    }
+
+    fn clone_of(folder: impl AsFd, path: &Path, flags: OpenTreeFlags) -> io::Result<Self> {
+        let flags = flags | OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+        Ok(Self(rustix::mount::open_tree(folder, path, flags)?))
+    }
+
+    /// Restricts the mount and those below it.
+    pub(crate) fn restrict(self, attributes: MountAttrFlags) -> io::Result<Self> {
+        set_mount_attributes(&self.0, u64::from(attributes.bits()))?;
+        Ok(self)
+    }
+
+    /// Puts it over the open file or folder `target`.
+    pub(crate) fn attach_to(&self, target: impl AsFd) -> io::Result<()> {
+        let flags =
+            MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+        Ok(rustix::mount::move_mount(&self.0, "", target, "", flags)?)
+    }
+
     /// Puts it over `target`.
     pub(crate) fn attach(&self, target: &Path) -> io::Result<()> {
         let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
         Ok(rustix::mount::move_mount(&self.0, "", CWD, target, flags)?)
+    }
+}
+
+impl AsFd for Detached {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 
@@ -57,9 +119,10 @@ pub(crate) struct Overlay<'o> {
 /// The most layers that overlayfs stacks up: `OVL_MAX_STACK` of Linux, `fs/overlayfs/params.h`.
 const MOST_LAYERS: usize = 500;
 
-/// What makes the bytes of a layer depend on nothing but the files. `volatile` is for speed: without it, the whole
+/// What makes the bytes of a layer depend on nothing but the files. `nofollow` makes no redirects, as `off` does,
+/// and follows none either; with `userxattr` it is the only one that is taken. `volatile` is for speed: without it, the whole
 /// disk is flushed whenever a step ends.
-const FIXED: &str = "index=off,redirect_dir=off,metacopy=off";
+const FIXED: &str = "index=off,redirect_dir=nofollow,metacopy=off";
 
 impl Overlay<'_> {
     /// Mounts it over the folder `target`.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use boxwright_core::{Error, ErrorKind, Result};
 
 use crate::serve::{ServeSettings, serve};
-use crate::{DefaultNetwork, WorkerStore, init, stdio};
+use crate::{DefaultNetwork, WorkerStore, init, stdio, userns};
 
 /// What the program does, by its arguments.
 const USAGE: &str =
@@ -28,6 +28,10 @@ enum Command {
 /// What went wrong, for standard error. A client has heard it already, if it could.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> Result<()> {
     let command = parse(arguments)?;
+    if let Command::Serve { .. } = command {
+        // With one thread still. An ordinary user is root in there, and can mount and give files away.
+        userns::enter()?;
+    }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| {

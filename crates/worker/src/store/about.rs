@@ -1,5 +1,6 @@
 //! What is noted about an unpacked layer, beside its files.
 
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -43,11 +44,40 @@ impl About {
         }
     }
 
+    /// Returns the note about a layer that a step left.
+    pub(crate) fn canonical(has_root: bool, size: u64) -> Self {
+        Self { has_root, canonical: true, size, ..Self::default() }
+    }
+
+    /// Returns whether the folder alone says it all, whatever is below it.
+    pub(crate) fn stands_alone(&self) -> bool {
+        self.implied.is_empty() && self.lower_links.is_empty()
+    }
+
+    pub(crate) fn implied(&self) -> impl Iterator<Item = &Path> {
+        self.implied.iter().map(|path| Path::new(OsStr::from_bytes(path)))
+    }
+
+    pub(crate) fn lower_links(&self) -> impl Iterator<Item = (&Path, &Path)> {
+        let path = |bytes| Path::new(OsStr::from_bytes(bytes));
+        self.lower_links.iter().map(move |(link, target)| (path(link), path(target)))
+    }
+
     pub(crate) fn write(&self, layer: &Path) -> Result<()> {
         let path = layer.join(FILE);
         let text = serde_json::to_vec(self).map_err(|error| {
             Error::new(ErrorKind::Bug, "cannot describe a layer").with_source(error)
         })?;
         std::fs::write(&path, text).map_err(|error| on_path("cannot write to", &path, error))
+    }
+
+    pub(crate) fn read(layer: &Path) -> Result<Self> {
+        let path = layer.join(FILE);
+        let text = std::fs::read(&path).map_err(|error| on_path("cannot read", &path, error))?;
+        serde_json::from_slice(&text).map_err(|error| {
+            Error::new(ErrorKind::Unavailable, format!("cannot read `{}`", path.display()))
+                .with_source(error)
+                .with_remedy("remove the worker's store; it is made again from the layers")
+        })
     }
 }

@@ -1,13 +1,13 @@
 //! Layers under their diff ids.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use boxwright_core::{Digest, Error, ErrorKind, Result};
 use boxwright_image::overlay::unpack_layer;
 
 use super::{About, WorkerStore};
-use crate::failure::on_path;
+use crate::failure::{on_path, system};
 
 impl WorkerStore {
     /// Returns which of the layers are not there yet, each once.
@@ -53,11 +53,21 @@ impl WorkerStore {
     ///
     /// [`ErrorKind::NotFound`] when no step left such a layer.
     pub fn read_layer(&self, diff_id: &Digest) -> Result<impl Read + Send + use<>> {
-        let message = format!("cannot read the layer `{diff_id}`");
-        Err::<std::io::Empty, _>(
-            Error::new(ErrorKind::NotFound, message)
-                .with_cause("no step left it in the worker's store"),
-        )
+        let layer = self.layer(diff_id);
+        if !self.has(diff_id)? || !About::read(&layer)?.canonical {
+            let message = format!("cannot read the layer `{diff_id}`");
+            return Err(Error::new(ErrorKind::NotFound, message)
+                .with_cause("no step left it in the worker's store"));
+        }
+        let pipe = std::io::pipe().map_err(|error| system("cannot open a pipe", error));
+        let (reader, writer) = pipe?;
+        let (marks, owners) = (self.marks(), self.owners());
+        let written = std::thread::spawn(move || -> Result<()> {
+            let mut writer = std::io::BufWriter::with_capacity(256 << 10, writer);
+            crate::canonical::write_tar(&layer, marks, owners, &mut writer)?;
+            writer.flush().map_err(|error| system("cannot write the layer", error))
+        });
+        Ok(LayerReader { reader, written: Some(written) })
     }
 
     /// Keeps the finished folder `layer` under `diff_id`, unless another process was faster.
@@ -87,4 +97,30 @@ pub(crate) fn layer_path(diff_id: &Digest) -> PathBuf {
         other => format!("{other}-{}", diff_id.hex()),
     };
     Path::new("layers").join(name)
+}
+
+/// Reads what a thread writes; the thread's error comes at the end.
+struct LayerReader {
+    reader: std::io::PipeReader,
+    written: Option<std::thread::JoinHandle<Result<()>>>,
+}
+
+impl Read for LayerReader {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        if count == 0
+            && !buffer.is_empty()
+            && let Some(written) = self.written.take()
+        {
+            match written.join() {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return Err(std::io::Error::other(error)),
+                Err(_) => {
+                    let bug = Error::new(ErrorKind::Bug, "the writer of a layer ended early");
+                    return Err(std::io::Error::other(bug));
+                }
+            }
+        }
+        Ok(count)
+    }
 }

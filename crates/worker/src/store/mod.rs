@@ -1,7 +1,10 @@
 //! Layers, each unpacked once under its diff id, and caches, for any number of processes at once.
 
 mod about;
+mod caches;
+mod chain;
 mod layers;
+mod patch;
 mod stacking;
 mod work;
 
@@ -11,11 +14,14 @@ use std::sync::Arc;
 use boxwright_core::Result;
 use boxwright_image::overlay::{Marks, Owners};
 
-use about::About;
+pub(crate) use about::About;
+pub(crate) use caches::Cache;
+pub(crate) use chain::Stack;
 use stacking::Stacking;
-use work::WorkFolder;
+pub(crate) use work::WorkFolder;
 
 use crate::failure::on_path;
+use crate::sandbox::{Networks, sweep_groups};
 
 /// A folder of unpacked layers and of caches. Clones share it, and so do processes: what is made is made beside
 /// and renamed, and what a process that was killed leaves behind is swept when the store is opened next.
@@ -26,6 +32,8 @@ pub struct WorkerStore(Arc<Inner>);
 struct Inner {
     folder: PathBuf,
     stacking: Stacking,
+    program: PathBuf,
+    networks: Networks,
 }
 
 impl WorkerStore {
@@ -36,7 +44,18 @@ impl WorkerStore {
     ///
     /// [`ErrorKind::Unavailable`](boxwright_core::ErrorKind::Unavailable) when the folder cannot be written.
     pub fn open(folder: &Path) -> Result<Self> {
+        Self::open_with_program(folder, Path::new("/proc/self/exe"))
+    }
+
+    /// Opens the store in `folder` as [`WorkerStore::open`] does. Steps are started by `program`, which calls
+    /// [`sandbox_main`](crate::sandbox_main); otherwise it is the running program itself.
+    ///
+    /// # Errors
+    ///
+    /// As [`WorkerStore::open`].
+    pub fn open_with_program(folder: &Path, program: &Path) -> Result<Self> {
         make(folder)?;
+        sweep_groups();
         let folder = folder
             .canonicalize()
             .map_err(|error| on_path("cannot open the folder", folder, error))?;
@@ -44,10 +63,15 @@ impl WorkerStore {
         // Each way to stack has its own form of what hides files, so they share no layers.
         let folder = folder.join(stacking.name());
         work::prepare(&folder)?;
-        for part in ["layers", "caches"] {
+        for part in ["layers", "caches", "nothing"] {
             make(&folder.join(part))?;
         }
-        Ok(Self(Arc::new(Inner { folder, stacking })))
+        Ok(Self(Arc::new(Inner {
+            folder,
+            stacking,
+            program: program.to_owned(),
+            networks: Networks::default(),
+        })))
     }
 
     /// Returns how layers are stacked up here: `overlay`, `userxattr` (overlayfs in a user namespace), or
@@ -73,6 +97,19 @@ impl WorkerStore {
 
     pub(crate) fn owners(&self) -> Owners {
         self.0.stacking.owners
+    }
+
+    /// Returns whether layers are copied together, since overlayfs is not to be had.
+    pub(crate) fn copies(&self) -> bool {
+        self.0.stacking.marks == Marks::Names
+    }
+
+    pub(crate) fn program(&self) -> &Path {
+        &self.0.program
+    }
+
+    pub(crate) fn networks(&self) -> &Networks {
+        &self.0.networks
     }
 
     /// Makes a folder for work that is in progress.
