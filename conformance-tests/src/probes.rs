@@ -5,8 +5,9 @@
 
 use boxwright_core::{
     ArchiveFormat, BuildRequest, Capability, ContextSource, DockerfileSource, Error, ErrorKind,
-    ExportRequest, ExtraHost, HostAddress, ImportRequest, LocalImage, NetworkMode, Platform,
-    PullRequest, PushRequest, RemoveRequest, Result, RunRequest, Secret, Support,
+    ExportRequest, ExtraHost, HostAddress, ImageFormat, ImportRequest, LocalImage, NamedContext,
+    NetworkMode, Platform, PullRequest, PushRequest, RemoveRequest, Result, RunRequest, Secret,
+    Support,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -44,6 +45,8 @@ probes! {
     "build-secrets", BuildSecrets;
     "build-ssh", BuildSsh;
     "build-cache-from", BuildCacheFrom;
+    "build-contexts", BuildContexts;
+    "build-format", BuildFormat;
     "build-extra-hosts", BuildExtraHosts;
     "build-shm-size", BuildShmSize;
     "build-network", BuildNetwork;
@@ -127,6 +130,15 @@ async fn attempt(cx: &Cx, capability: Capability) -> CaseResult<Result<()>> {
         Capability::BuildCacheFrom => {
             let base = cx.base()?;
             built(cx, |request| request.cache_from = vec![base]).await?
+        }
+        Capability::BuildFormat => {
+            built(cx, |request| request.format = Some(ImageFormat::Oci)).await?
+        }
+        Capability::BuildContexts => {
+            let folder = cx.scratch("further");
+            std::fs::create_dir(&folder)?;
+            let further = BTreeMap::from([("further".to_owned(), NamedContext::Folder(folder))]);
+            built(cx, |request| request.contexts = further).await?
         }
         Capability::BuildExtraHosts => {
             let address = HostAddress::Ip([10, 0, 0, 1].into());

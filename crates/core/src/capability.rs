@@ -56,6 +56,10 @@ named_enum! {
         BuildSsh = "build-ssh",
         /// Takes cached steps from images in registries.
         BuildCacheFrom = "build-cache-from",
+        /// Takes files and images from further contexts.
+        BuildContexts = "build-contexts",
+        /// Makes images in the format that is asked for.
+        BuildFormat = "build-format",
         /// Adds lines to `/etc/hosts` of build steps.
         BuildExtraHosts = "build-extra-hosts",
         /// Sets the size of `/dev/shm` of build steps.

@@ -56,6 +56,8 @@ fn needs_of(request: &BuildRequest) -> Vec<Capability> {
     need(Capability::BuildSecrets, !request.secrets.is_empty());
     need(Capability::BuildSsh, !request.ssh.is_empty());
     need(Capability::BuildCacheFrom, !request.cache_from.is_empty());
+    need(Capability::BuildContexts, !request.contexts.is_empty());
+    need(Capability::BuildFormat, request.format.is_some());
     need(Capability::BuildExtraHosts, !request.extra_hosts.is_empty());
     need(Capability::BuildShmSize, request.shm_size.is_some());
     need(Capability::BuildNetwork, request.network != NetworkMode::Default);

@@ -51,9 +51,9 @@ pub use provider::{Detection, EngineProvider, Instance};
 pub use registry_settings::{RegistrySetting, RegistrySettings};
 pub use request::{
     ArchiveFormat, BuildOutput, BuildRequest, CacheUse, ContextSource, DockerfileSource,
-    ExportRequest, ExtraHost, HostAddress, ImageDetails, ImageSummary, ImportOutput, ImportRequest,
-    NetworkMode, NextUse, PullOutput, PullPolicy, PullRequest, PushOutput, PushRequest,
-    RemoveOutput, RemoveRequest, RunOutput, RunRequest,
+    ExportRequest, ExtraHost, HostAddress, ImageDetails, ImageFormat, ImageSummary, ImportOutput,
+    ImportRequest, NamedContext, NetworkMode, NextUse, PullOutput, PullPolicy, PullRequest,
+    PushOutput, PushRequest, RemoveOutput, RemoveRequest, RunOutput, RunRequest,
 };
 pub use secret::Secret;
 pub use session::{Anonymous, ByteStream, Credential, Credentials, Session};

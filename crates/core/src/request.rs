@@ -50,6 +50,12 @@ pub struct BuildRequest {
     /// What the caller does with the image next.
     #[serde(default)]
     pub next: NextUse,
+    /// Further contexts, by the names that `FROM` and `--from` have for them.
+    #[serde(default)]
+    pub contexts: BTreeMap<String, NamedContext>,
+    /// The format of manifest and config. Default: what the config needs, OCI wherever that is enough.
+    #[serde(default)]
+    pub format: Option<ImageFormat>,
     /// Ids of secrets whose values may be in the image. The portable builder fails when it finds another one there.
     #[serde(default)]
     pub allow_secret_in_layer: Vec<String>,
@@ -76,6 +82,8 @@ impl BuildRequest {
             secrets: Vec::new(),
             ssh: Vec::new(),
             next: NextUse::default(),
+            contexts: BTreeMap::new(),
+            format: None,
             allow_secret_in_layer: Vec::new(),
         }
     }
@@ -105,6 +113,35 @@ pub enum ContextSource {
     Address(String),
     /// No files at all: the Dockerfile is given as text.
     Empty,
+}
+
+/// The format of an image's manifest and config.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ImageFormat {
+    /// That of the OCI image specification.
+    Oci,
+    /// Docker's, version 2, schema 2.
+    Docker,
+}
+
+/// A further context of a build: files, or an image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NamedContext {
+    /// A folder on this machine.
+    Folder(PathBuf),
+    /// A git or HTTP address.
+    Address(String),
+    /// An image, of the store or of its registry.
+    Image(ImageRef),
+    /// An image of an OCI layout on this machine.
+    Layout {
+        /// The layout.
+        folder: PathBuf,
+        /// The image's tag or digest. Default: there is only one.
+        reference: Option<String>,
+    },
 }
 
 /// The Dockerfile of a build.

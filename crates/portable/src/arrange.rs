@@ -1,5 +1,6 @@
 //! Where the files of a step go in the image.
 
+use std::io::{self, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use boxwright_image::view::{self, NodeKind, Tree};
 
 use crate::archive;
 use crate::draft::{Content, Draft, Entry, spool_file};
+use crate::fetch::Fetched;
 use crate::files::{self, Files};
 use crate::mode;
 use crate::select::{Chosen, Picked};
@@ -24,6 +26,8 @@ pub(crate) struct Arranger<'t> {
     pub(crate) owner: Option<(u32, u32)>,
     /// How many archives were unpacked.
     archives: u64,
+    /// What files are taken from, where that is not the source of the step.
+    fetched: Option<Arc<Fetched>>,
     /// The time of what the step makes itself.
     pub(crate) time: i64,
 }
@@ -51,55 +55,86 @@ impl Arranger<'_> {
         } else {
             self.follow(written)?
         };
-        let mode = step.mode.as_ref();
         for picked in selection {
             // Several files that match a pattern do not make the destination a folder: the last one stays, as in BuildKit.
             let into_folder = step.into_folder || step.items.len() > 1 || self.is_folder(&base);
             match picked {
-                // A folder that is new has the mode of any folder that is made on the way, as in BuildKit.
-                Picked::Folder(inside) | Picked::Parents(inside) => {
-                    self.ensure(&base)?;
-                    self.all(&base, inside, mode)?;
+                Picked::Fetched(fetched, picked) => {
+                    self.fetched = Some(fetched.clone());
+                    let placed =
+                        self.one_source(&base, into_folder, step, *picked, &fetched.files, layout);
+                    self.fetched = None;
+                    placed?;
                 }
-                Picked::File { name, file } => {
-                    let path = if into_folder { base.join(name) } else { base.clone() };
-                    self.one(path, file, mode)?;
-                }
-                Picked::Inline { name, content } => {
-                    let path = if into_folder { base.join(name) } else { base.clone() };
-                    let kind = Kind::File { size: content.len() as u64 };
-                    let header =
-                        Header { modified: (self.time, 0), ..Header::new("", kind, 0o644) };
-                    self.put(
-                        path,
-                        self.changed(header, mode),
-                        Content::Text(content.into()),
-                        None,
-                    )?;
-                }
-                Picked::Archive(file) => self.unpack(&base, &file, files, layout)?,
+                picked => self.one_source(&base, into_folder, step, picked, files, layout)?,
             }
         }
         Ok(())
     }
 
-    /// Places files where they are in their source. Blocks.
-    pub(crate) fn place(&mut self, files: Vec<Chosen>) -> Result<()> {
-        self.all(Path::new(""), files, None)
+    fn one_source(
+        &mut self,
+        base: &Path,
+        into_folder: bool,
+        step: &CopyStep,
+        picked: Picked,
+        files: &Files,
+        layout: &Layout,
+    ) -> Result<()> {
+        let mode = step.mode.as_ref();
+        let place = |name: String| if into_folder { base.join(name) } else { base.to_owned() };
+        match picked {
+            // A folder that is new has the mode of any folder that is made on the way, as in BuildKit.
+            Picked::Folder(inside) | Picked::Parents(inside) => {
+                self.ensure(base)?;
+                self.all(base, inside, mode, layout)
+            }
+            Picked::File { name, file } => self.one(place(name), file, mode, layout),
+            Picked::Inline { name, content } => {
+                let kind = Kind::File { size: content.len() as u64 };
+                let header = Header { modified: (self.time, 0), ..Header::new("", kind, 0o644) };
+                let header = self.changed(header, mode);
+                self.put(place(name), header, Content::Text(content.into()), None)
+            }
+            Picked::Archive(file) => self.unpack(base, &file, files, layout),
+            Picked::Fetched(..) => Err(Error::new(ErrorKind::Bug, "a source was fetched twice")),
+        }
     }
 
-    fn all(&mut self, base: &Path, inside: Vec<Chosen>, mode: Option<&Mode>) -> Result<()> {
+    /// Places files where they are in their source. Blocks.
+    pub(crate) fn place(&mut self, files: Vec<Chosen>, layout: &Layout) -> Result<()> {
+        self.all(Path::new(""), files, None, layout)
+    }
+
+    fn all(
+        &mut self,
+        base: &Path,
+        inside: Vec<Chosen>,
+        mode: Option<&Mode>,
+        layout: &Layout,
+    ) -> Result<()> {
         for file in inside {
-            self.one(base.join(&file.path), file, mode)?;
+            self.one(base.join(&file.path), file, mode, layout)?;
         }
         Ok(())
     }
 
-    fn one(&mut self, path: PathBuf, file: Chosen, mode: Option<&Mode>) -> Result<()> {
+    fn one(
+        &mut self,
+        path: PathBuf,
+        file: Chosen,
+        mode: Option<&Mode>,
+        layout: &Layout,
+    ) -> Result<()> {
         let content = match file.header.kind {
-            Kind::File { .. } => Content::Source(file.source, file.digest),
+            Kind::File { .. } => match self.fetched.clone() {
+                Some(fetched) => self.spooled(&fetched, &file.source, layout)?,
+                None => Content::Source(file.source, file.digest),
+            },
             _ => Content::Nothing,
         };
+        // Of what was fetched, links mean nothing beside.
+        let link = file.link.filter(|_| self.fetched.is_none());
         let is_folder = file.header.kind == Kind::Folder;
         let there = self.kind(&path);
         let fits = match &there {
@@ -114,7 +149,20 @@ impl Arranger<'_> {
             };
             return Err(blocked(&path, what));
         }
-        self.put(path, self.changed(file.header, mode), content, file.link)
+        self.put(path, self.changed(file.header, mode), content, link)
+    }
+
+    /// Keeps the content of a file that is gone before the layer is written.
+    fn spooled(&mut self, fetched: &Fetched, source: &Path, layout: &Layout) -> Result<Content> {
+        let mut spool = match self.draft.spool.take() {
+            Some(spool) => spool,
+            None => spool_file(layout)?,
+        };
+        let start = spool.seek(SeekFrom::End(0)).map_err(boxwright_image::read_error)?;
+        let copied = io::copy(&mut fetched.files.open(source)?, &mut spool);
+        let length = copied.map_err(boxwright_image::read_error)?;
+        self.draft.spool = Some(spool);
+        Ok(Content::Spool(start, length))
     }
 
     fn unpack(&mut self, base: &Path, file: &Chosen, files: &Files, layout: &Layout) -> Result<()> {
@@ -248,5 +296,5 @@ fn blocked(path: &Path, cause: &str) -> Error {
 
 /// Returns an arranger of a step on `tree`.
 pub(crate) fn arranger(tree: &Arc<Tree>, owner: Option<(u32, u32)>, time: i64) -> Arranger<'_> {
-    Arranger { tree, draft: Draft::default(), owner, archives: 0, time }
+    Arranger { tree, draft: Draft::default(), owner, archives: 0, fetched: None, time }
 }

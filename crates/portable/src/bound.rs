@@ -70,7 +70,7 @@ pub(crate) async fn layer(
     let layer = blocking(move || {
         let tree = Arc::default();
         let mut arranger = arranger(&tree, Some((0, 0)), epoch.unwrap_or_default());
-        arranger.place(bound.into_files())?;
+        arranger.place(bound.into_files(), &layout)?;
         let mut draft = arranger.draft;
         if draft.is_empty() {
             return Ok(None);

@@ -6,14 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use boxwright_context::Context;
 use boxwright_core::{
-    BuildRequest, ContextSource, Descriptor, Digest, Error, ErrorKind, Event, Platform, Result,
-    Secret, Session, StepId, StepResult, StepRunner,
+    BuildRequest, ContextSource, Descriptor, Digest, Error, ErrorKind, Event, Manifest, Platform,
+    Result, Secret, Session, StepId, StepResult, StepRunner,
 };
 use boxwright_dockerfile::plan::{Action, Base, Source, StageId};
 use tokio::sync::OnceCell;
 
 use crate::files::Files;
 use crate::memory::FileMemory;
+use crate::named::{self, Named};
 use crate::relay::Relay;
 use crate::search::Search;
 use crate::stage::{Stage, Surroundings};
@@ -44,6 +45,7 @@ pub(crate) struct Shared {
     files: OnceCell<Arc<Files>>,
     stages: Mutex<BTreeMap<StageId, Arc<Built>>>,
     images: Mutex<BTreeMap<String, Arc<OnceCell<Arc<Built>>>>>,
+    named: Mutex<BTreeMap<String, Arc<OnceCell<Named>>>>,
     next: AtomicU32,
 }
 
@@ -59,8 +61,17 @@ impl Built {
         Self { stage, base, files: OnceCell::new() }
     }
 
+    /// Returns an image of the store.
+    pub(crate) async fn of_image(store: &Store, manifest: &Manifest) -> Result<Self> {
+        let stage = Stage::of_image(store.layout().config(manifest).await?, manifest);
+        let config = &stage.config.config;
+        let shell = config.shell.as_deref().unwrap_or_default();
+        let base = Base::of_image(&config.env, &config.working_dir, &config.user, shell);
+        Ok(Self::new(stage, base))
+    }
+
     /// Lists its files.
-    async fn files(&self, store: &Store) -> Result<Arc<Files>> {
+    pub(crate) async fn files(&self, store: &Store) -> Result<Arc<Files>> {
         let files = self.files.get_or_try_init(|| async {
             let mut stage = self.stage.clone();
             Ok::<_, Error>(Arc::new(stage.files(store).await?))
@@ -131,12 +142,7 @@ impl Build<'_> {
             _ => StepResult::Done,
         };
         self.end(id, &found, result).await;
-        let manifest = found?.manifest;
-        let stage = Stage::of_image(store.layout().config(&manifest).await?, &manifest);
-        let config = &stage.config.config;
-        let shell = config.shell.as_deref().unwrap_or_default();
-        let base = Base::of_image(&config.env, &config.working_dir, &config.user, shell);
-        Ok(Arc::new(Built::new(stage, base)))
+        Ok(Arc::new(Built::of_image(store, &found?.manifest).await?))
     }
 
     /// Lists the files of the context.
@@ -181,15 +187,21 @@ impl Build<'_> {
             Source::Context => self.context_files().await,
             Source::Stage(id) => self.built(*id)?.files(store).await,
             Source::Image(name) => self.image(name, &self.platform).await?.files(store).await,
-            Source::NamedContext(name) => Err(self.no_such_context(name)),
+            Source::NamedContext(name) => match self.named(name).await? {
+                Named::Files(named) => Ok(named.files.clone()),
+                Named::Image(image) => image.files(store).await,
+            },
             Source::Scratch => Ok(Arc::new(Files::nothing())),
         }
     }
 
-    pub(crate) fn no_such_context(&self, name: &str) -> Error {
-        Error::new(ErrorKind::Unsupported, format!("cannot take files from the context `{name}`"))
-            .with_cause("the portable builder knows no further contexts yet")
-            .with_remedy("put the files into the build context")
+    /// Returns a further context, which is opened once in a build.
+    pub(crate) async fn named(&self, name: &str) -> Result<Named> {
+        let cell = {
+            let mut named = self.shared.named.lock().unwrap_or_else(PoisonError::into_inner);
+            named.entry(name.to_owned()).or_default().clone()
+        };
+        cell.get_or_try_init(|| named::open(self, name)).await.cloned()
     }
 
     /// Fails if a secret of the build is in a new layer.

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use boxwright_context::Context;
 use boxwright_core::{
-    BuildOutput, BuildRequest, ContextSource, Error, ErrorKind, NextUse, Platform, Result, Secret,
-    Session, StepRunner,
+    BuildOutput, BuildRequest, ContextSource, NextUse, Platform, Result, Secret, Session,
+    StepRunner,
 };
 use boxwright_dockerfile::diagnostic::to_error;
 use boxwright_dockerfile::plan::{Options, Plan};
@@ -15,10 +14,11 @@ use boxwright_image::pack::PackFormat;
 use boxwright_image::upkeep;
 
 use crate::build::{Build, Shared};
+use crate::origin::{self, Opened};
 use crate::search::{Search, too_short};
 use crate::stage::Surroundings;
 use crate::store::Store;
-use crate::{blocking, frontend, graph, publish, time};
+use crate::{frontend, graph, publish, time};
 
 /// The name of this way to build.
 pub const BUILDER: &str = "portable";
@@ -48,8 +48,8 @@ impl<'e> Builder<'e> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unsupported`] for `RUN` without a runner; [`ErrorKind::InvalidDockerfile`] with every problem of
-    /// the file; [`ErrorKind::NotFound`] when a source or base is not there; [`ErrorKind::BuildFailed`] when a command
+    /// [`ErrorKind::Unsupported`](boxwright_core::ErrorKind::Unsupported) for `RUN` without a runner; [`ErrorKind::InvalidDockerfile`](boxwright_core::ErrorKind::InvalidDockerfile) with every problem of
+    /// the file; [`ErrorKind::NotFound`](boxwright_core::ErrorKind::NotFound) when a source or base is not there; [`ErrorKind::BuildFailed`](boxwright_core::ErrorKind::BuildFailed) when a command
     /// fails, with `step`, `exit code` and the end of its `output` as context, or when a secret is found in what was
     /// made.
     pub async fn build(&self, request: &BuildRequest, session: &Session) -> Result<BuildOutput> {
@@ -86,23 +86,13 @@ impl<'e> Builder<'e> {
             pack: (request.next == NextUse::Push).then(PackFormat::default),
             search: search.clone(),
         };
-        // An empty context is a folder too, gone when the build ends.
-        let empty = match &request.context {
-            ContextSource::Empty => Some(tempfile::tempdir().map_err(no_folder)?),
-            _ => None,
-        };
-        let folder = match (&request.context, &empty) {
-            (ContextSource::Folder(folder), _) => session.host.absolute(folder),
-            (_, Some(empty)) => empty.path().to_owned(),
-            _ => return Err(no_context()),
-        };
-        let source = request.dockerfile.clone();
-        let context = blocking(move || Context::open(&folder, &source)).await?;
+        let Opened { context, folder: _folder } = origin::open(request, &session).await?;
         let platform = request.platform.clone().unwrap_or_else(Platform::of_this_machine);
         let options = Options {
             target: request.target.clone(),
             build_args: request.build_args.clone(),
             platform: platform.clone(),
+            contexts: request.contexts.keys().cloned().collect(),
             ..Options::default()
         };
         let (text, name) =
@@ -127,7 +117,7 @@ impl<'e> Builder<'e> {
         if let Some(search) = search {
             search.config(&publish::json(&stage.config)?)?;
         }
-        let manifest = publish::publish(&self.store, stage).await?;
+        let manifest = publish::publish(&self.store, stage, request.format).await?;
         self.store.keep(&manifest, &request.tags)?;
         let id = manifest.config.digest.clone();
         let mut output = BuildOutput::new(id, request.tags.clone(), BUILDER);
@@ -152,17 +142,7 @@ fn secrets(request: &BuildRequest, session: &Session) -> BTreeMap<String, Secret
     named.map(|(id, secret)| (id.clone(), secret.clone())).collect()
 }
 
-/// Whether the context can be read a second time.
+/// Whether the context can be read a second time. A tar on standard input is gone.
 fn can_repeat(request: &BuildRequest) -> bool {
-    matches!(request.context, ContextSource::Folder(_) | ContextSource::Empty)
-}
-
-fn no_folder(error: std::io::Error) -> Error {
-    Error::new(ErrorKind::Unavailable, "cannot make a temporary folder").with_source(error)
-}
-
-fn no_context() -> Error {
-    Error::new(ErrorKind::Unsupported, "cannot build from that context")
-        .with_cause("the portable builder takes folders alone yet")
-        .with_remedy("name a folder, such as `.`")
+    request.context != ContextSource::Tar
 }

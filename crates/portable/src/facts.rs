@@ -79,6 +79,7 @@ mod tests {
     use boxwright_testkit::ContextFolder;
 
     use super::*;
+    use crate::fetch::AllFetched;
     use crate::files::Files;
     use crate::select::{self, Unread};
 
@@ -104,7 +105,7 @@ mod tests {
             let Action::Copy(copy) = &evaluated.steps[0].action else { panic!("it is a copy") };
             let memory = FileMemory::open(self.index.path(), self.folder.path());
             let files = Files::listed_at(context, memory, listed).unwrap();
-            let mut selection = select::select(copy, &files).unwrap();
+            let mut selection = select::select(copy, &files, &AllFetched::new()).unwrap();
             let unread = Unread::of(&mut selection).files;
             select::complete(&mut selection, &files).unwrap();
             assert!(Unread::of(&mut selection).files.is_empty());

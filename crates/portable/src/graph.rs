@@ -11,6 +11,8 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
 use crate::build::{Build, Built};
 use crate::config;
+use crate::fetch::{self, AllFetched};
+use crate::named::{self, Named};
 use crate::stage::{Outcome, Stage};
 
 /// How far a stage is.
@@ -51,7 +53,7 @@ pub(crate) async fn build(build: &Build<'_>, mut plan: Plan) -> Result<Stage> {
             Progress::Opened(id, mut opened) => {
                 let triggers = config::take_triggers(&mut opened.0.config);
                 // Those of a stage of the file are in the plan already.
-                let of_image = matches!(plan.stage(id).map(|it| &it.base), Some(Source::Image(_)));
+                let of_image = !matches!(plan.stage(id).map(|it| &it.base), Some(Source::Stage(_)));
                 let triggers = if of_image { triggers } else { Vec::new() };
                 if let Err(all) = plan.add_triggers(id, &triggers) {
                     break to_error(&all, &build.name, &build.text);
@@ -127,7 +129,12 @@ async fn open(
             let image = build.image(name, platform).await?;
             Ok((image.stage.clone(), image.base.clone()))
         }
-        Source::NamedContext(name) => Err(build.no_such_context(name)),
+        Source::NamedContext(name) => match build.named(name).await? {
+            Named::Files(files) => {
+                Ok((named::stage(build, &files, platform).await?, Base::scratch()))
+            }
+            Named::Image(image) => Ok((image.stage.clone(), image.base.clone())),
+        },
         Source::Scratch | Source::Context => {
             Ok((Stage::scratch(config::empty(platform)), Base::scratch()))
         }
@@ -172,7 +179,11 @@ async fn step(
         return build.run(stage, evaluated, step, id).await;
     }
     let files = build.source(&step.action).await?;
-    stage.step(evaluated, step, &files, &build.around).await
+    let fetched = match &step.action {
+        Action::Copy(copy) => fetch::fetch(copy, &build.session).await?,
+        _ => AllFetched::new(),
+    };
+    stage.step(evaluated, step, &files, fetched, &build.around).await
 }
 
 async fn warn(build: &Build<'_>, all: &[Diagnostic]) {

@@ -15,6 +15,7 @@ use crate::bound::{self, Bound};
 use crate::build::Build;
 use crate::files::Files;
 use crate::key::Key;
+use crate::named::Named;
 use crate::stage::chain;
 
 /// A mount whose files are found, but not yet in layers.
@@ -67,19 +68,23 @@ pub(crate) async fn prepare(build: &Build<'_>, run: &RunStep) -> Result<Vec<Prep
 
 async fn content(build: &Build<'_>, source: &Source, path: &str) -> Result<Content> {
     Ok(match source {
-        Source::Context => {
-            let files = build.context_files().await?;
-            let (listed, path) = (files.clone(), path.to_owned());
-            let bound = blocking(move || bound::list(&listed, &path)).await?;
-            Content::Context(files, Box::new(bound))
-        }
+        Source::Context => of_files(build.context_files().await?, path).await?,
         Source::Stage(id) => Content::Chain(build.built(*id)?.stage.chain()),
         Source::Image(name) => {
             Content::Chain(build.image(name, &build.platform).await?.stage.chain())
         }
-        Source::NamedContext(name) => return Err(build.no_such_context(name)),
+        Source::NamedContext(name) => match build.named(name).await? {
+            Named::Files(named) => of_files(named.files.clone(), path).await?,
+            Named::Image(image) => Content::Chain(image.stage.chain()),
+        },
         Source::Scratch => Content::Chain(LayerChain::new()),
     })
+}
+
+async fn of_files(files: Arc<Files>, path: &str) -> Result<Content> {
+    let (listed, path) = (files.clone(), path.to_owned());
+    let bound = blocking(move || bound::list(&listed, &path)).await?;
+    Ok(Content::Context(files, Box::new(bound)))
 }
 
 /// Adds what is in the mounted files to a key. How they are mounted is in the step itself.

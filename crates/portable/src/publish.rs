@@ -1,6 +1,6 @@
 //! Writes the config and the manifest of what was built. Its own layers are plain; those of the base are as they came.
 
-use boxwright_core::{Descriptor, Error, ErrorKind, Manifest, Result};
+use boxwright_core::{Descriptor, Error, ErrorKind, ImageFormat, Manifest, Result};
 use boxwright_image::manifest::{ImageManifest, media_type as types};
 use serde::Serialize;
 
@@ -9,10 +9,17 @@ use crate::store::Store;
 
 /// Keeps the image of a stage. The media types follow from its config alone: Docker's when it has what Podman
 /// drops from OCI images, else the OCI's.
-pub(crate) async fn publish(store: &Store, stage: Stage) -> Result<Manifest> {
+pub(crate) async fn publish(
+    store: &Store,
+    stage: Stage,
+    format: Option<ImageFormat>,
+) -> Result<Manifest> {
     let Stage { mut config, layers, .. } = stage;
     config.rootfs.diff_ids = layers.iter().map(|(_, diff_id)| diff_id.clone()).collect();
-    let is_docker = config.needs_docker_format();
+    let is_docker = match format {
+        Some(format) => format == ImageFormat::Docker,
+        None => config.needs_docker_format(),
+    };
     let (manifest_type, config_type) = match is_docker {
         true => (types::DOCKER_MANIFEST, types::DOCKER_CONFIG),
         false => (types::OCI_MANIFEST, types::OCI_CONFIG),

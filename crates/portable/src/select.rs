@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use boxwright_context::ignore::Rules;
 use boxwright_core::{Digest, Error, ErrorKind, Result};
@@ -10,6 +11,7 @@ use boxwright_dockerfile::plan::{CopyItem, CopyStep};
 use boxwright_image::tar::{Header, Kind};
 
 use crate::archive;
+use crate::fetch::{AllFetched, Fetched};
 use crate::files::{Files, Origin};
 use crate::glob;
 use crate::key::Key;
@@ -26,6 +28,8 @@ pub(crate) enum Picked {
     Parents(Vec<Chosen>),
     /// What is in an archive.
     Archive(Chosen),
+    /// What was fetched: a file, or what is in a folder.
+    Fetched(Arc<Fetched>, Box<Self>),
     /// A file whose content is in the Dockerfile.
     Inline { name: String, content: String },
 }
@@ -44,24 +48,35 @@ pub(crate) struct Chosen {
 }
 
 /// Picks all files of a copy. Blocks.
-pub(crate) fn select(step: &CopyStep, files: &Files) -> Result<Vec<Picked>> {
+pub(crate) fn select(step: &CopyStep, files: &Files, fetched: &AllFetched) -> Result<Vec<Picked>> {
     let rules = Rules::new(&step.exclude)?;
+    let unpacks = step.unpack.unwrap_or(step.kind == Instruction::Add);
     let mut all = Vec::new();
-    for item in &step.items {
+    for (number, item) in step.items.iter().enumerate() {
         match item {
             CopyItem::Inline { name, content } => {
                 all.push(Picked::Inline { name: name.clone(), content: content.clone() });
             }
             CopyItem::Path { path, below: None } => {
                 for path in found(files, path)? {
-                    all.push(pick(step, files, &rules, &path)?);
+                    all.push(pick(unpacks, files, &rules, &path)?);
                 }
             }
             CopyItem::Path { path, below: Some(below) } => {
                 all.push(with_parents(files, &rules, path, below)?);
             }
-            CopyItem::Url { address, .. } => return Err(no_download(address)),
-            CopyItem::Git(address) => return Err(no_download(&address.remote)),
+            CopyItem::Url { .. } | CopyItem::Git(_) => {
+                let fetched = fetched
+                    .get(&number)
+                    .cloned()
+                    .ok_or_else(|| Error::new(ErrorKind::Bug, "a source was not fetched"))?;
+                // Archives from elsewhere are unpacked where that is asked for.
+                let unpacks = step.unpack == Some(true);
+                let mut picked = [pick(unpacks, &fetched.files, &rules, &fetched.path)?];
+                complete(&mut picked, &fetched.files)?;
+                let [picked] = picked;
+                all.push(Picked::Fetched(fetched, Box::new(picked)));
+            }
         }
     }
     Ok(all)
@@ -124,7 +139,8 @@ fn each(selection: &mut [Picked], mut change: impl FnMut(&mut Chosen)) {
                 inside.iter_mut().for_each(&mut change);
             }
             Picked::File { file, .. } | Picked::Archive(file) => change(file),
-            Picked::Inline { .. } => {}
+            // What was fetched is complete.
+            Picked::Fetched(..) | Picked::Inline { .. } => {}
         }
     }
 }
@@ -149,37 +165,47 @@ pub(crate) fn whole(files: &Files, path: &str) -> Result<(PathBuf, Vec<Chosen>)>
 /// Adds everything that a selection says, but times, to a key.
 pub(crate) fn add_to_key(selection: &[Picked], key: &mut Key) {
     let mut links = HashMap::new();
-    let mut chosen = |key: &mut Key, file: &Chosen| {
-        let header = Header { modified: (0, 0), ..file.header.clone() };
-        // Which files are one is a fact; the numbers that say so are not.
-        let next = links.len();
-        let link = file.link.map(|link| *links.entry(link).or_insert(next));
-        key.add(format!("{:?} {header:?} {:?} {link:?}", file.path, file.digest));
-    };
-    for picked in selection {
-        match picked {
-            Picked::Folder(inside) => {
-                key.add(format!("folder {}", inside.len()));
-                inside.iter().for_each(|file| chosen(key, file));
-            }
-            Picked::Parents(inside) => {
-                key.add(format!("parents {}", inside.len()));
-                inside.iter().for_each(|file| chosen(key, file));
-            }
-            Picked::File { name, file } => {
-                key.add(format!("file {name:?}"));
-                chosen(key, file);
-            }
-            Picked::Archive(file) => {
-                key.add("archive");
-                chosen(key, file);
-            }
-            Picked::Inline { name, content } => key.add(format!("inline {name:?} {content:?}")),
+    selection.iter().for_each(|picked| add_one(picked, key, &mut links));
+}
+
+type Links = HashMap<(u64, u64), usize>;
+
+fn add_one(picked: &Picked, key: &mut Key, links: &mut Links) {
+    match picked {
+        Picked::Folder(inside) => {
+            key.add(format!("folder {}", inside.len()));
+            inside.iter().for_each(|file| add_file(file, key, links));
         }
+        Picked::Parents(inside) => {
+            key.add(format!("parents {}", inside.len()));
+            inside.iter().for_each(|file| add_file(file, key, links));
+        }
+        Picked::File { name, file } => {
+            key.add(format!("file {name:?}"));
+            add_file(file, key, links);
+        }
+        Picked::Archive(file) => {
+            key.add("archive");
+            add_file(file, key, links);
+        }
+        Picked::Fetched(_, picked) => {
+            key.add("fetched");
+            // Which of its files are one has nothing to do with other sources.
+            add_one(picked, key, &mut HashMap::new());
+        }
+        Picked::Inline { name, content } => key.add(format!("inline {name:?} {content:?}")),
     }
 }
 
-fn pick(step: &CopyStep, files: &Files, rules: &Rules, path: &Path) -> Result<Picked> {
+fn add_file(file: &Chosen, key: &mut Key, links: &mut Links) {
+    let header = Header { modified: (0, 0), ..file.header.clone() };
+    // Which files are one is a fact; the numbers that say so are not.
+    let next = links.len();
+    let link = file.link.map(|link| *links.entry(link).or_insert(next));
+    key.add(format!("{:?} {header:?} {:?} {link:?}", file.path, file.digest));
+}
+
+fn pick(unpacks: bool, files: &Files, rules: &Rules, path: &Path) -> Result<Picked> {
     let at = files.follow(path).filter(|at| at.as_os_str().is_empty() || files.get(at).is_some());
     let at = at.ok_or_else(|| missing(files, "copy", path))?;
     let Some(file) = files.get(&at).filter(|file| file.header.kind != Kind::Folder) else {
@@ -192,7 +218,6 @@ fn pick(step: &CopyStep, files: &Files, rules: &Rules, path: &Path) -> Result<Pi
         }
         return Ok(Picked::Folder(with_folders(files, &at, inside)?));
     };
-    let unpacks = step.unpack.unwrap_or(step.kind == Instruction::Add);
     let is_file = matches!(file.header.kind, Kind::File { .. });
     let chosen = choose(files, PathBuf::new(), &at)?;
     if unpacks
@@ -284,10 +309,4 @@ fn missing(files: &Files, verb: &str, path: &Path) -> Error {
         (Origin::Context(..), None) => error.with_cause("it is not in the context"),
         _ => error.with_cause("it is not in the stage or image that it is taken from"),
     }
-}
-
-fn no_download(address: &str) -> Error {
-    Error::new(ErrorKind::Unsupported, format!("cannot add `{address}`"))
-        .with_cause("the portable builder downloads nothing yet")
-        .with_remedy("put the files into the context, or build with `--engine docker`")
 }

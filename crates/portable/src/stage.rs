@@ -15,6 +15,7 @@ use crate::arrange::arranger;
 use crate::blocking;
 use crate::build;
 use crate::config;
+use crate::fetch::AllFetched;
 use crate::files::{self, Files};
 use crate::key::Key;
 use crate::owner;
@@ -65,6 +66,13 @@ impl Stage {
         Self { key, layers: manifest.layers.clone(), ..Self::scratch(config) }
     }
 
+    pub(crate) fn of_layers(config: ImageConfig, layers: Vec<(Descriptor, Digest)>) -> Self {
+        let scratch = Self::scratch(config);
+        let mut key = Key::after(&scratch.key);
+        layers.iter().for_each(|(_, diff_id)| key.add(diff_id.as_str()));
+        Self { key: key.finish(), layers, ..scratch }
+    }
+
     /// Lists the files.
     pub(crate) async fn files(&mut self, store: &Store) -> Result<Files> {
         let tree = self.tree(store).await?;
@@ -91,6 +99,7 @@ impl Stage {
         evaluated: &Evaluated,
         step: &Step,
         files: &Arc<Files>,
+        fetched: AllFetched,
         around: &Surroundings,
     ) -> Result<Outcome> {
         let text = evaluated.created_by(step);
@@ -102,7 +111,7 @@ impl Stage {
         if let Action::Copy(copy) = &step.action {
             let (copy, source) = (copy.clone(), files.clone());
             let select = move || {
-                let mut selection = select::select(&copy, &source)?;
+                let mut selection = select::select(&copy, &source, &fetched)?;
                 let is_early = Unread::of(&mut selection).is_most();
                 if !is_early {
                     select::complete(&mut selection, &source)?;

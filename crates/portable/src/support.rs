@@ -22,7 +22,12 @@ const OTHER_BUILDER: &str = "build with `--engine docker` or `--engine podman`";
 #[must_use]
 pub fn capability(capability: Capability, run: &Support) -> Option<Support> {
     Some(match capability {
-        Capability::Build | Capability::BuildForPlatform => Support::Native,
+        Capability::Build
+        | Capability::BuildForPlatform
+        | Capability::BuildFromTar
+        | Capability::BuildFromAddress
+        | Capability::BuildContexts
+        | Capability::BuildFormat => Support::Native,
         // All of them concern processes alone.
         Capability::BuildRun
         | Capability::BuildSecrets
@@ -30,14 +35,6 @@ pub fn capability(capability: Capability, run: &Support) -> Option<Support> {
         | Capability::BuildExtraHosts
         | Capability::BuildShmSize
         | Capability::BuildNetwork => run.clone(),
-        Capability::BuildFromTar => Support::Unsupported {
-            reason: "the portable builder takes folders alone yet",
-            remedy: "unpack the tar, and name the folder",
-        },
-        Capability::BuildFromAddress => Support::Unsupported {
-            reason: "the portable builder takes folders alone yet",
-            remedy: "clone or download it, and name the folder",
-        },
         Capability::BuildCacheFrom => Support::Unsupported {
             reason: "the portable builder takes steps from its own cache alone",
             remedy: "leave `--cache-from` out",
@@ -65,6 +62,9 @@ pub fn feature(feature: Feature, run: &Support) -> Support {
         | Feature::CopyParents
         | Feature::CopyExclude
         | Feature::AddUnpack
+        | Feature::AddUrl
+        | Feature::AddChecksum
+        | Feature::AddGit
         | Feature::ExpansionPatterns
         | Feature::FromPlatform
         | Feature::Shell
@@ -83,10 +83,6 @@ pub fn feature(feature: Feature, run: &Support) -> Support {
         Feature::RunSecurity => Support::Unsupported {
             reason: "the portable builder runs no step with more rights",
             remedy: "leave `--security` out",
-        },
-        Feature::AddUrl | Feature::AddChecksum | Feature::AddGit => Support::Unsupported {
-            reason: "the portable builder downloads nothing for `ADD` yet",
-            remedy: "put the files into the build context",
         },
         Feature::ForeignFrontend => FRONTEND,
     }

@@ -78,6 +78,17 @@ impl Client {
         Self { events: self.events, ..Self::with_parts(parts.0, parts.1, parts.2, retries) }
     }
 
+    /// Returns how failing requests are repeated.
+    pub(crate) fn retries(&self) -> Retries {
+        self.shared.retries
+    }
+
+    /// Returns a transport that shares nothing with the registries'.
+    pub(crate) fn new_transport(&self) -> Transport {
+        let Shared { host, settings, retries, .. } = &*self.shared;
+        Transport::new(host.clone(), Arc::clone(settings), retries.longest_silence)
+    }
+
     /// Returns the manifest that `image` stands for: of an index, the one for `platform`, by default
     /// this machine's.
     ///

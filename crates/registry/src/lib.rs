@@ -31,7 +31,9 @@ mod push;
 mod resolve;
 mod retries;
 mod upload;
+mod web;
 
 pub use client::{Client, Existence, Resolved};
 pub use credentials::{LogoutOutput, StoredCredentials, logout, registry_of_user};
 pub use retries::Retries;
+pub use web::WebFile;

@@ -25,6 +25,8 @@ pub(crate) fn of_containerd() -> Capabilities {
         | Capability::BuildSecrets
         | Capability::BuildSsh
         | Capability::BuildCacheFrom
+        | Capability::BuildContexts
+        | Capability::BuildFormat
         | Capability::BuildExtraHosts
         | Capability::BuildShmSize
         | Capability::BuildNetwork => NO_BUILDER,

@@ -30,6 +30,14 @@ pub(crate) fn of(builder: Builder) -> Capabilities {
         | Capability::Import
         | Capability::Run => Support::Native,
         Capability::BuildShmSize => Support::Native,
+        Capability::BuildFormat => Support::Unsupported {
+            reason: "the daemon chooses the format of its images itself",
+            remedy: "leave `--format` out",
+        },
+        Capability::BuildContexts => Support::Unsupported {
+            reason: "further contexts are not handed to the daemon's own builder",
+            remedy: "put the files into the build context, or name the image in the Dockerfile",
+        },
     })
 }
 

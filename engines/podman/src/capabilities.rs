@@ -28,6 +28,14 @@ pub(crate) fn of(_server: &Server) -> Capabilities {
         Capability::Import => Support::Emulated {
             how: "the archive is verified here, and loaded without its own names",
         },
+        Capability::BuildFormat => Support::Unsupported {
+            reason: "the service builds in Docker's format, which loses no instruction",
+            remedy: "leave `--format` out",
+        },
+        Capability::BuildContexts => Support::Unsupported {
+            reason: "further contexts are not handed to the service's own builder",
+            remedy: "put the files into the build context, or name the image in the Dockerfile",
+        },
         Capability::BuildSsh => Support::Unsupported {
             reason: "the API of Podman's service cannot forward an ssh agent",
             remedy: "hand a deploy key over as a secret, or build with an engine that has BuildKit",

@@ -1,6 +1,6 @@
 //! `boxwright build`.
 
-use boxwright_core::{NetworkMode, PullPolicy};
+use boxwright_core::{ImageFormat, NetworkMode, PullPolicy};
 use clap::{Args, ValueEnum};
 
 use super::{EngineArgs, ProgressArgs};
@@ -26,6 +26,10 @@ pub(crate) struct BuildArgs {
     #[arg(long)]
     pub(crate) push: bool,
 
+    /// A further context for `FROM` and `--from`: `NAME=FOLDER`, `NAME=docker-image://IMAGE`,
+    /// `NAME=oci-layout://FOLDER[:TAG]`, or a git or HTTP address; may be repeated
+    #[arg(long, value_name = "NAME=CONTEXT")]
+    pub(crate) build_context: Vec<String>,
     /// The stage to build [default: the last one]
     #[arg(long, value_name = "STAGE")]
     pub(crate) target: Option<String>,
@@ -70,6 +74,9 @@ pub(crate) struct BuildArgs {
     /// Write the result: `type=oci|docker|local|tar,dest=PATH`; may be repeated
     #[arg(long, short, value_name = "OUTPUT")]
     pub(crate) output: Vec<String>,
+    /// The format of manifest and config [default: what the image needs, OCI where that is enough]
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub(crate) format: Option<Format>,
     /// Write the image's id to a file
     #[arg(long, value_name = "FILE")]
     pub(crate) iidfile: Option<String>,
@@ -87,6 +94,24 @@ pub(crate) struct BuildArgs {
     pub(crate) builder: Option<String>,
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
+}
+
+/// The format of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// The OCI's
+    Oci,
+    /// Docker's
+    Docker,
+}
+
+impl From<Format> for ImageFormat {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Oci => Self::Oci,
+            Format::Docker => Self::Docker,
+        }
+    }
 }
 
 /// When base images are pulled.

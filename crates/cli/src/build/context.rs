@@ -1,15 +1,17 @@
 //! Where the files and the Dockerfile come from: a folder, an address, or standard input.
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use boxwright_core::{
-    ByteStream, CancellationToken, ContextSource, DockerfileSource, Error, ErrorKind, Host, Result,
-    Session,
+    ByteStream, CancellationToken, ContextSource, DockerfileSource, Error, ErrorKind, Host,
+    NamedContext, Result, Session,
 };
 use tokio::io::AsyncReadExt as _;
 
 use super::value::wrong;
+use crate::app::parse;
 
 /// A Dockerfile larger than this is some other file.
 const LARGEST_DOCKERFILE: u64 = 10 * 1024 * 1024;
@@ -59,6 +61,48 @@ pub(super) async fn source(
             };
             Ok(Source { context: ContextSource::Folder(folder), dockerfile, input: None })
         }
+    }
+}
+
+/// Reads `--build-context`.
+pub(super) fn named(flags: &[String], host: &Host) -> Result<BTreeMap<String, NamedContext>> {
+    let mut all = BTreeMap::new();
+    for text in flags {
+        let Some((name, value)) = text.split_once('=').filter(|(name, _)| !name.is_empty()) else {
+            return Err(wrong(format!("`--build-context {text}` has no name"))
+                .with_remedy("write it as `NAME=FOLDER`"));
+        };
+        let context = if let Some(image) = value.strip_prefix("docker-image://") {
+            NamedContext::Image(parse(image)?)
+        } else if let Some(layout) = value.strip_prefix("oci-layout://") {
+            let (folder, reference) = layout_of(layout);
+            NamedContext::Layout { folder: host.absolute(Path::new(folder)), reference }
+        } else if is_address(value) {
+            NamedContext::Address(value.to_owned())
+        } else if let Some((scheme, _)) = value.split_once("://") {
+            return Err(wrong(format!("`{scheme}` is no kind of a further context"))
+                .with_remedy("use a folder, `docker-image://`, `oci-layout://`, or an address"));
+        } else {
+            let folder = host.absolute(Path::new(value));
+            check_folder(&folder, value)?;
+            NamedContext::Folder(folder)
+        };
+        if all.insert(name.to_owned(), context).is_some() {
+            return Err(wrong(format!("the context `{name}` is given twice")));
+        }
+    }
+    Ok(all)
+}
+
+/// Splits `FOLDER[:TAG][@DIGEST]`. Of both, the digest counts.
+fn layout_of(text: &str) -> (&str, Option<String>) {
+    let (rest, digest) = match text.split_once("@sha") {
+        Some((rest, digest)) => (rest, Some(format!("sha{digest}"))),
+        None => (text, None),
+    };
+    match rest.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')) {
+        Some((folder, tag)) => (folder, digest.or_else(|| Some(tag.to_owned()))),
+        None => (rest, digest),
     }
 }
 
@@ -276,6 +320,30 @@ mod tests {
         assert_eq!(find("app/../Other").unwrap(), folder.path().join("Other"));
         assert_eq!(find("app/docker").unwrap_err().causes(), ["it is a folder"]);
         assert!(find("nothing").is_err());
+    }
+
+    #[test]
+    fn further_contexts_are_told_apart() {
+        let host = Host::with_variables("/", [("HOME", "/")]);
+        let named = |text: &str| Ok::<_, Error>(named(&[text.to_owned()], &host)?.remove("a"));
+        let layout = |folder: &str, reference: Option<&str>| NamedContext::Layout {
+            folder: folder.into(),
+            reference: reference.map(str::to_owned),
+        };
+        let digest = format!("sha256:{}", "0".repeat(64));
+        for (text, expected) in [
+            ("a=tmp", NamedContext::Folder("/tmp".into())),
+            ("a=docker-image://e.com/b:1", NamedContext::Image("e.com/b:1".parse().unwrap())),
+            ("a=https://e.com/b.git#v", NamedContext::Address("https://e.com/b.git#v".into())),
+            ("a=oci-layout://b/c", layout("/b/c", None)),
+            ("a=oci-layout:///b:1", layout("/b", Some("1"))),
+            (&format!("a=oci-layout://b@{digest}"), layout("/b", Some(&digest))),
+        ] {
+            assert_eq!(named(text).unwrap(), Some(expected), "{text}");
+        }
+        for bad in ["a", "=b", "a=/no/such/folder", "a=target:b://c", "a=docker-image://-b"] {
+            assert!(named(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

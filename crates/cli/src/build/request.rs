@@ -103,6 +103,8 @@ fn options(args: &BuildArgs, settings: &Settings, host: &Host) -> Result<Options
     if args.push {
         request.next = NextUse::Push;
     }
+    request.format = args.format.map(Into::into);
+    request.contexts = context::named(&args.build_context, host)?;
     request.allow_secret_in_layer.clone_from(&args.allow_secret_in_layer);
     request.shm_size = args.shm_size.as_deref().map(size).transpose()?;
     let sources = args.cache_from.iter().map(|text| cache_source(text));

@@ -286,11 +286,6 @@ async fn what_cannot_be_done_says_why() {
         ("FROM scratch\nRUN make\n", ErrorKind::Unsupported, "cannot run `RUN make`"),
         ("FROM scratch\nCOPY none /\n", ErrorKind::NotFound, "cannot copy `/none`"),
         (
-            "FROM scratch\nADD https://a.example/b /\n",
-            ErrorKind::Unsupported,
-            "cannot add `https://a.example/b`",
-        ),
-        (
             "FROM scratch\nCOPY --chown=who f /\n",
             ErrorKind::BuildFailed,
             "cannot find the user `who`",

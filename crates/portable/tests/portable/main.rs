@@ -4,5 +4,7 @@
 
 mod bench;
 mod build;
+mod contexts;
 mod copy;
+mod fetch;
 mod run;

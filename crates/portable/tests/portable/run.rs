@@ -16,7 +16,7 @@ use crate::bench::{Bench, Built};
 /// Notes the steps that it is given. What a step writes, and how it ends, is in its last argument:
 /// `PATH=CONTENT` makes a file, `exit=STATUS` fails, `print=TEXT` prints.
 #[derive(Default)]
-struct Noting(Mutex<Vec<Step>>);
+pub(crate) struct Noting(Mutex<Vec<Step>>);
 
 #[async_trait]
 impl StepRunner for Noting {
@@ -54,7 +54,7 @@ impl StepRunner for Noting {
 }
 
 impl Noting {
-    fn steps(&self) -> Vec<Step> {
+    pub(crate) fn steps(&self) -> Vec<Step> {
         std::mem::take(&mut *self.0.lock().unwrap())
     }
 }

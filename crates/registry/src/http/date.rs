@@ -7,7 +7,7 @@ const MONTHS: [&str; 12] =
 
 /// Reads a date such as `Sun, 06 Nov 1994 08:49:37 GMT`; the obsolete forms are not known.
 // SPEC: RFC 9110, 5.6.7, IMF-fixdate.
-pub(super) fn parse(text: &str) -> Option<SystemTime> {
+pub(crate) fn parse(text: &str) -> Option<SystemTime> {
     let words: Vec<&str> = text.split_ascii_whitespace().collect();
     let [_, day, month, year, time, "GMT"] = words[..] else { return None };
     let month = MONTHS.iter().position(|name| *name == month)? as u64 + 1;

@@ -30,13 +30,20 @@ pub(crate) struct Transport {
     system: SystemAuthorities,
     /// How long a server may be silent.
     silence: Duration,
+    /// Whether plain HTTP is spoken with every host that an address names.
+    any_plain: bool,
     clients: Mutex<HashMap<String, Client>>,
 }
 
 impl Transport {
     pub(crate) fn new(host: Host, settings: Arc<RegistrySettings>, silence: Duration) -> Self {
         let (system, clients) = (SystemAuthorities::default(), Mutex::default());
-        Self { host, settings, system, silence, clients }
+        Self { host, settings, system, silence, any_plain: false, clients }
+    }
+
+    /// Returns the transport for files of the web, whose addresses say themselves that they are not encrypted.
+    pub(crate) fn for_any_file(self) -> Self {
+        Self { any_plain: true, ..self }
     }
 
     /// Returns how long a server may be silent.
@@ -114,7 +121,7 @@ impl Transport {
         let authority = authority(url);
         match url.scheme() {
             "https" => {}
-            "http" if self.may_be_plain(url) => {}
+            "http" if self.any_plain || self.may_be_plain(url) => {}
             "http" => {
                 return Err(Failure::new(
                     ErrorKind::Unavailable,

@@ -27,6 +27,8 @@ pub(super) fn of(defects: &[Defect]) -> Capabilities {
         }
         Capability::BuildFromTar => refuse("the fake engine reads folders only"),
         Capability::BuildFromAddress => refuse("the fake engine fetches nothing"),
+        Capability::BuildContexts => refuse("the fake engine knows one context only"),
+        Capability::BuildFormat => refuse("the fake engine has one format only"),
         Capability::BuildSsh => refuse("nothing in the fake engine could use an ssh agent"),
         Capability::BuildCacheFrom => refuse("the fake engine knows its own cache only"),
         Capability::BuildShmSize => refuse("the fake engine has no /dev/shm"),
