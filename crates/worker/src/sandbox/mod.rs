@@ -53,12 +53,12 @@ pub fn run_step(
     let prepared = Prepared::new(store, input, events, cancel)?;
     let status = pump::run(store, &prepared, events, cancel)?;
     cancel.check()?;
-    if status != 0 {
-        return Ok(StepOutcome::new(status, None));
-    }
-    let layer = keep(store, &prepared, source_date_epoch)?;
+    let layer = match status {
+        0 => keep(store, &prepared, source_date_epoch)?,
+        _ => None,
+    };
     prepared.done(store);
-    Ok(StepOutcome::new(0, layer))
+    Ok(StepOutcome::new(status, layer))
 }
 
 /// Makes what the step left canonical, and keeps it under its diff id. `None` if it changed nothing.

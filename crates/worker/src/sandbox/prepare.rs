@@ -17,6 +17,10 @@ use crate::store::{Cache, Stack, WorkFolder, WorkerStore};
 /// The size of `/dev/shm` unless the step says another: 64 MiB.
 const SHM_SIZE: u64 = 64 << 20;
 
+/// What is said where files can belong to nobody else.
+const ONE_ID: &str = "the user has one id here, so that a step can give files to nobody and `USER` can be root alone: \
+    install `uidmap`, and give the user a range with `usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER`";
+
 /// A step that is ready to be started, with all that is held for it.
 #[derive(Debug)]
 pub(super) struct Prepared {
@@ -39,6 +43,9 @@ impl Prepared {
         cancel: &Cancel,
     ) -> Result<Self> {
         let StepInput { step, secrets, ssh, default_network, ca_bundle, most_processes } = input;
+        if !store.has_owners() && store.warns_of_owners() {
+            events(StepEvent::Warning(ONE_ID));
+        }
         let work = store.work_folder()?;
         let stack = store.stack(&step.rootfs)?;
         let mut contents = Contents(Vec::new());

@@ -10,6 +10,7 @@ mod work;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use boxwright_core::Result;
 use boxwright_image::overlay::{Marks, Owners};
@@ -34,6 +35,8 @@ struct Inner {
     stacking: Stacking,
     program: PathBuf,
     networks: Networks,
+    /// Whether it was said already that files can belong to one user alone.
+    said_one_id: AtomicBool,
 }
 
 impl WorkerStore {
@@ -71,6 +74,7 @@ impl WorkerStore {
             stacking,
             program: program.to_owned(),
             networks: Networks::default(),
+            said_one_id: AtomicBool::new(false),
         })))
     }
 
@@ -110,6 +114,11 @@ impl WorkerStore {
 
     pub(crate) fn networks(&self) -> &Networks {
         &self.0.networks
+    }
+
+    /// Returns whether it is still to be said that files can belong to one user alone: once is enough.
+    pub(crate) fn warns_of_owners(&self) -> bool {
+        !self.0.said_one_id.swap(true, Ordering::Relaxed)
     }
 
     /// Makes a folder for work that is in progress.

@@ -11,6 +11,7 @@ pub(crate) const CASES: &[Case] = &[
     ("only_what_differs_is_in_the_layer", differences),
     ("what_is_gone_is_hidden_by_name", whiteouts),
     ("entries_keep_modes_owners_links_and_attributes", entries),
+    ("a_file_keeps_its_owner_when_it_is_changed", owner),
     ("times_are_whole_and_clamped", times),
     ("names_that_hide_files_are_refused_threat_8", marks),
     ("cold_warm_and_elsewhere_give_the_same_bytes", same_bytes),
@@ -82,10 +83,15 @@ fn entries() {
         second.xattrs.into_iter().collect::<Vec<_>>(),
         [("user.note".to_owned(), b"1".to_vec())]
     );
-    // A file that belonged to others still does when it is changed.
+}
+
+fn owner() {
+    let world = World::new();
     let ran = world.sh("echo more >>/data/owned");
+    assert_eq!(ran.warnings.len(), usize::from(!world.store.has_owners()), "{ran:?}");
     let owned = world.layer(&ran.layer.unwrap()).pop().unwrap();
     assert_eq!((owned.uid, owned.gid), (33, 44));
+    assert!(owned.xattrs.is_empty(), "{owned:?}");
 }
 
 fn times() {

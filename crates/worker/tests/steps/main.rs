@@ -15,6 +15,20 @@ use std::process::{Command, ExitCode, Stdio};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
+/// What `/etc/subuid` has for the user.
+const RANGE: &str = "boxwright-test:1879048192:65536";
+
+/// The cases that a user with one id alone runs too.
+const ONE_ID: &[&str] = &[
+    "a_step_that_changes_nothing_leaves_no_layer",
+    "outputs_and_exit_codes_are_exact",
+    "only_what_differs_is_in_the_layer",
+    "a_file_keeps_its_owner_when_it_is_changed",
+    "cold_warm_and_elsewhere_give_the_same_bytes",
+    "files_of_the_machine_are_there_and_stay_in_no_layer",
+    "a_step_that_ignores_signals_is_cancelled_threat_39",
+];
+
 /// A test, by its name.
 type Case = (&'static str, fn());
 
@@ -45,7 +59,10 @@ fn main() -> ExitCode {
                 Ok(())
             }));
         }
-        trials.push(Trial::test(format!("user::{name}"), move || as_user(name)));
+        trials.push(Trial::test(format!("user::{name}"), move || as_user(name, RANGE)));
+        if ONE_ID.contains(&name) && is_root {
+            trials.push(Trial::test(format!("one_id::{name}"), move || as_user(name, "")));
+        }
     }
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
@@ -64,18 +81,18 @@ fn run(name: &str) -> ExitCode {
 
 /// Runs a case in a process that belongs to an ordinary user with a range of ids.
 #[expect(clippy::disallowed_methods, reason = "a test starts itself again")]
-fn as_user(name: &str) -> Result<(), Failed> {
+fn as_user(name: &str, ids: &str) -> Result<(), Failed> {
     const BECOME: &str = "mount -t tmpfs none /mnt && cp /etc/passwd /etc/group /mnt \
         && echo 'boxwright-test:x:47000:47000::/:/bin/sh' >>/mnt/passwd \
         && echo 'boxwright-test:x:47000:' >>/mnt/group \
-        && echo 'boxwright-test:1879048192:65536' >/mnt/subid \
+        && echo \"$1\" >/mnt/subid && shift \
         && touch /etc/subuid /etc/subgid \
         && mount --bind /mnt/passwd /etc/passwd && mount --bind /mnt/group /etc/group \
         && mount --bind /mnt/subid /etc/subuid && mount --bind /mnt/subid /etc/subgid \
         && exec setpriv --reuid 47000 --regid 47000 --clear-groups \"$@\"";
     let mut command = if rustix::process::geteuid().is_root() {
         let mut command = Command::new("unshare");
-        command.args(["--mount", "--propagation", "private", "sh", "-ec", BECOME, "sh"]);
+        command.args(["--mount", "--propagation", "private", "sh", "-ec", BECOME, "sh", ids]);
         command
     } else {
         Command::new("env")
