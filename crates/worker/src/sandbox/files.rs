@@ -174,9 +174,14 @@ fn dev(plan: &Plan, root: &mut Root) -> Result<OwnedFd> {
     let path = fd_path(&folder);
     for name in DEVICES {
         let bind = || {
+            let device = Path::new("/dev").join(name);
+            if !device.exists() {
+                // A container or an instance may have none.
+                return Ok(());
+            }
             let place = path.join(name);
             File::create_new(&place)?;
-            Detached::bind(&Path::new("/dev").join(name))?.attach(&place)
+            Detached::bind(&device)?.attach(&place)
         };
         bind().map_err(fail(&format!("/{name}")))?;
     }

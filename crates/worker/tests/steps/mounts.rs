@@ -17,6 +17,7 @@ pub(crate) const CASES: &[Case] = &[
     ("secrets_are_files_in_memory_threat_37", secrets),
     ("an_agents_socket_is_mounted", ssh),
     ("caches_are_kept_and_shared_as_asked", caches),
+    ("a_step_that_waits_for_a_cache_can_be_cancelled_threat_11", waiting),
     ("tmpfs_has_its_size_and_holds_mounts", tmpfs),
     ("certificates_are_trusted_and_not_kept", certificates),
     ("a_network_of_its_own_reaches_no_loopback", own_network),
@@ -229,8 +230,18 @@ fn caches() {
     };
     assert_eq!(both(CacheSharing::Locked), [b"0\n", b"0\n"]);
     assert_eq!(both(CacheSharing::Private), [b"0\n", b"0\n"]);
-    // Waiting for a cache can be cancelled (threat 11).
-    let held = cache("held", CacheSharing::Locked, None);
+}
+
+fn waiting() {
+    let world = World::new();
+    let held = MountSource::Cache {
+        id: "held".to_owned(),
+        mode: 0o755,
+        owner: (0, 0),
+        sharing: CacheSharing::Locked,
+        access: MountAccess::ReadWrite,
+        seed: None,
+    };
     let cancels = [Cancel::new().unwrap(), Cancel::new().unwrap()];
     std::thread::scope(|scope| {
         let runs: Vec<_> = cancels
