@@ -14,6 +14,7 @@ mod copy;
 mod failure;
 mod init;
 mod input;
+mod instance;
 mod mount;
 mod program;
 mod protocol;

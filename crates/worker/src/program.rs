@@ -4,10 +4,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use boxwright_core::{Error, ErrorKind, Result};
+use boxwright_core::{Error, ErrorKind, Host, Result};
 
 use crate::serve::{ServeSettings, serve};
-use crate::{DefaultNetwork, WorkerStore, init, stdio, userns};
+use crate::{DefaultNetwork, WorkerStore, init, instance, stdio, userns};
 
 /// What the program does, by its arguments.
 const USAGE: &str =
@@ -17,8 +17,15 @@ const USAGE: &str =
 const LAST: Duration = Duration::from_millis(200);
 
 enum Command {
-    Serve { store: PathBuf, default_network: DefaultNetwork },
-    Init { idle: Duration },
+    Serve {
+        store: PathBuf,
+        default_network: DefaultNetwork,
+    },
+    Init {
+        idle: Duration,
+    },
+    /// As the first process of an instance of LXD, which gives no arguments.
+    FirstProcess,
 }
 
 /// Runs the program with `arguments`, its name not among them.
@@ -27,7 +34,7 @@ enum Command {
 ///
 /// What went wrong, for standard error. A client has heard it already, if it could.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> Result<()> {
-    let command = parse(arguments)?;
+    let command = parse(arguments, std::process::id())?;
     if let Command::Serve { .. } = command {
         // With one thread still. An ordinary user is root in there, and can mount and give files away.
         userns::enter()?;
@@ -43,6 +50,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> Result<()> {
             Command::Init { idle } => init::wait_until_idle(idle).await.map_err(|error| {
                 Error::new(ErrorKind::Unavailable, "cannot watch for signals").with_source(error)
             }),
+            Command::FirstProcess => instance::first_process(&Host::system()).await,
         }
     });
     runtime.shutdown_timeout(LAST);
@@ -59,13 +67,17 @@ async fn serve_store(folder: PathBuf, default_network: DefaultNetwork) -> Result
     serve(stream, store, ServeSettings { default_network, sockets }).await
 }
 
-fn parse(mut arguments: impl Iterator<Item = OsString>) -> Result<Command> {
+fn parse(mut arguments: impl Iterator<Item = OsString>, process: u32) -> Result<Command> {
     let wrong = |cause: String| {
         Error::new(ErrorKind::InvalidInput, "cannot start the worker")
             .with_cause(cause)
             .with_remedy(format!("usage: {USAGE}"))
     };
-    let command = arguments.next().unwrap_or_default();
+    let command = match arguments.next() {
+        Some(command) => command,
+        None if process == 1 => return Ok(Command::FirstProcess),
+        None => OsString::new(),
+    };
     let (mut store, mut idle, mut default_network) = (None, None, DefaultNetwork::Worker);
     while let Some(argument) = arguments.next() {
         match argument.to_str() {
@@ -90,13 +102,14 @@ mod tests {
     use super::*;
 
     fn refused(arguments: &[&str]) -> bool {
-        parse(arguments.iter().map(OsString::from)).is_err()
+        parse(arguments.iter().map(OsString::from), 2).is_err()
     }
 
     #[test]
     fn arguments_that_make_no_command_are_refused() {
         assert!(!refused(&["serve", "--store", "/w", "--own-network"]));
         assert!(!refused(&["init", "--idle", "60"]));
+        assert!(matches!(parse(std::iter::empty(), 1), Ok(Command::FirstProcess)));
         for wrong in [
             &[][..],
             &["serve"],

@@ -18,8 +18,14 @@ pub struct LxdConfig {
     pub pool: Option<String>,
     /// The network of the worker instance. Default: the profile's, else the only managed bridge.
     pub network: Option<String>,
+    /// The member of a cluster that the worker instance is on. Default: the server's own choice.
+    pub target: Option<String>,
     /// The profile of the worker instance. Default: `default`.
     pub profile: Option<String>,
+    /// How many processors the worker instance may use, such as `2`. Default: all.
+    pub limits_cpu: Option<String>,
+    /// How much memory the worker instance may use, such as `2GiB`. Default: all.
+    pub limits_memory: Option<String>,
 }
 
 #[cfg(test)]
@@ -28,8 +34,8 @@ mod tests {
 
     #[test]
     fn an_unknown_setting_is_refused_by_name() {
-        let config: LxdConfig = toml::from_str("pool = \"fast\"").unwrap();
-        assert_eq!(config.pool.as_deref(), Some("fast"));
+        let config: LxdConfig = toml::from_str("limits-cpu = \"2\"\npool = \"fast\"").unwrap();
+        assert_eq!(config.limits_cpu.as_deref(), Some("2"));
         let error = toml::from_str::<LxdConfig>("storage = \"fast\"").unwrap_err();
         assert!(error.message().contains("storage"), "{error}");
     }

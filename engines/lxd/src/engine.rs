@@ -10,7 +10,8 @@ use boxwright_core::{
 use boxwright_portable::local::{archive, images, transfer};
 use boxwright_portable::{BUILDER, Builder, Store};
 
-use crate::api::Server;
+use crate::runner::Runner;
+use crate::worker::Workers;
 use crate::{capabilities, provider};
 
 /// A server that answered, and the store of its images.
@@ -19,14 +20,17 @@ pub struct LxdEngine {
     store: Store,
     info: EngineInfo,
     capabilities: Capabilities,
+    /// For callers that run steps themselves.
+    runner: Runner,
 }
 
 impl LxdEngine {
-    pub(crate) fn new(endpoint: String, server: &Server, store: Store) -> Self {
+    pub(crate) fn new(workers: Workers, store: Store) -> Self {
+        let (server, endpoint) = (&workers.api.server, workers.api.endpoint().to_string());
         let mut info = EngineInfo::new(provider::NAME, server.version(), endpoint, BUILDER);
         // Instances are not privileged, but the server itself runs as root.
         info.rootless = Some(false);
-        Self { store, info, capabilities: capabilities::of() }
+        Self { store, info, capabilities: capabilities::of(), runner: Runner::new(workers) }
     }
 }
 
@@ -87,7 +91,7 @@ impl Engine for LxdEngine {
     }
 
     fn step_runner(&self) -> Option<&dyn StepRunner> {
-        None
+        Some(&self.runner)
     }
 
     fn image_store(&self) -> Option<&dyn ImageStore> {

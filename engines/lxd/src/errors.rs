@@ -40,7 +40,14 @@ fn kind_of(text: &str) -> Option<ErrorKind> {
     if has(&["project not found", "is forbidden", "restricted.", "not allowed in project"]) {
         return Some(ErrorKind::InvalidInput);
     }
-    if has(&["already exists", "already in use", "already running", "is busy", "being used by"]) {
+    if has(&[
+        "already exists",
+        "already in use",
+        "already running",
+        "is busy",
+        "not running",
+        "being used by",
+    ]) {
         return Some(ErrorKind::Conflict);
     }
     if has(&["not found", "no such object"]) {
@@ -112,6 +119,7 @@ mod tests {
                 "engine.lxd.pool",
             ),
             (400, "The instance is already running", ErrorKind::Conflict, ""),
+            (400, "Instance is not running", ErrorKind::Conflict, ""),
             (400, "Instance is busy running a \"stop\" operation", ErrorKind::Conflict, ""),
             (
                 400,

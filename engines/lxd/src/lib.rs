@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod address;
 mod api;
 mod capabilities;
 mod config;
@@ -8,7 +9,10 @@ mod engine;
 mod errors;
 mod provider;
 mod remotes;
+mod runner;
 mod surroundings;
+mod worker;
+mod worker_image;
 
 pub use config::LxdConfig;
 pub use engine::LxdEngine;

@@ -10,6 +10,7 @@ use boxwright_core::{
 use boxwright_http::Endpoint;
 use boxwright_portable::local::place;
 use boxwright_portable::{BUILDER, Store};
+use boxwright_worker_program::WorkerProgram;
 use futures_util::future::join_all;
 
 use crate::api::{Api, Flavor, Server, identify};
@@ -17,6 +18,7 @@ use crate::config::LxdConfig;
 use crate::endpoints::{Place, Places, places};
 use crate::engine::LxdEngine;
 use crate::surroundings::{self, Surroundings};
+use crate::worker::Workers;
 
 /// The engine's name in settings and on the command line.
 pub(crate) const NAME: EngineName = EngineName::new("lxd");
@@ -139,7 +141,9 @@ impl EngineProvider for LxdProvider {
         })?;
         let server = identify(&place.endpoint, host).await?;
         let store = Store::open(place::place(host, self.store.as_deref())?.folder)?;
-        Ok(Arc::new(LxdEngine::new(place.endpoint.to_string(), &server, store)))
+        let api = self.api(place, host, server);
+        let program = WorkerProgram::carried()?;
+        Ok(Arc::new(LxdEngine::new(Workers { api, config: self.config.clone(), program }, store)))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// What every answer is wrapped in.
@@ -11,6 +11,9 @@ pub(crate) struct Envelope {
     /// `sync`, `async` or `error`.
     #[serde(rename = "type")]
     pub(crate) kind: String,
+    /// The path of the operation, of an `async` answer.
+    #[serde(default)]
+    pub(crate) operation: String,
     #[serde(default)]
     pub(crate) error: String,
     #[serde(default)]
@@ -34,6 +37,18 @@ pub(crate) struct Environment {
     pub(crate) server_version: String,
     pub(crate) server_name: String,
     pub(crate) server_clustered: bool,
+    /// In the words of the kernel, best first, such as `x86_64` and `i686`.
+    pub(crate) architectures: Vec<String>,
+}
+
+/// Something that runs for a while.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Operation {
+    pub(crate) status_code: u16,
+    pub(crate) err: String,
+    /// A map, or null.
+    pub(crate) metadata: Value,
 }
 
 /// A profile, or an instance as it is with its profiles applied.
@@ -61,4 +76,38 @@ pub(crate) struct Network {
     #[serde(rename = "type")]
     pub(crate) kind: String,
     pub(crate) config: BTreeMap<String, String>,
+}
+
+/// Who has which address in a network.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Lease {
+    pub(crate) address: String,
+}
+
+/// An instance, as lists and itself tell it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Instance {
+    pub(crate) name: String,
+    /// Such as `Running` or `Stopped`.
+    pub(crate) status: String,
+    pub(crate) config: BTreeMap<String, String>,
+}
+
+/// An image, as lists tell it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Image {
+    pub(crate) fingerprint: String,
+    pub(crate) properties: BTreeMap<String, String>,
+}
+
+/// What `POST /1.0/instances/NAME/exec` takes.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Exec<'a> {
+    pub(crate) command: &'a [&'a str],
+    pub(crate) wait_for_websocket: bool,
+    pub(crate) interactive: bool,
 }

@@ -1,0 +1,68 @@
+//! The first process of a worker's instance in LXD, which starts it with no arguments: what it is to do is in its variables.
+
+mod network;
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use boxwright_core::{Error, ErrorKind, Host, Result};
+
+use crate::init;
+
+/// How long a worker's instance runs on with nothing to do where nothing else is said.
+const IDLE: Duration = Duration::from_secs(900);
+
+/// Is the first process until nobody has used the instance for a while.
+pub(crate) async fn first_process(host: &Host) -> Result<()> {
+    let idle = match host.variable("BOXWRIGHT_WORKER_IDLE") {
+        Some(seconds) => Duration::from_secs(seconds.parse().map_err(|_| wrong("IDLE", seconds))?),
+        None => IDLE,
+    };
+    if let Some((address, gateway)) = address(host)? {
+        network::set_up(address, gateway)?;
+    }
+    init::wait_until_idle(idle).await.map_err(|error| {
+        Error::new(ErrorKind::Unavailable, "cannot watch for signals").with_source(error)
+    })
+}
+
+/// Returns the address with the bits of its network's part, and the way out.
+fn address(host: &Host) -> Result<Option<((Ipv4Addr, u8), Ipv4Addr)>> {
+    let Some(text) = host.variable("BOXWRIGHT_WORKER_ADDRESS") else { return Ok(None) };
+    let parsed = text.split_once('/').and_then(|(address, prefix)| {
+        let prefix = prefix.parse().ok().filter(|prefix| *prefix <= 32)?;
+        Some((address.parse().ok()?, prefix))
+    });
+    let address = parsed.ok_or_else(|| wrong("ADDRESS", text))?;
+    let text = host.variable("BOXWRIGHT_WORKER_GATEWAY").unwrap_or_default();
+    let gateway = text.parse().map_err(|_| wrong("GATEWAY", text))?;
+    Ok(Some((address, gateway)))
+}
+
+fn wrong(name: &str, value: &str) -> Error {
+    Error::new(ErrorKind::InvalidInput, "cannot set the worker's instance up")
+        .with_cause(format!("`BOXWRIGHT_WORKER_{name}` is `{value}`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_a_network_and_a_way_out() {
+        let host = |address: &str, gateway: &str| {
+            let variables =
+                [("BOXWRIGHT_WORKER_ADDRESS", address), ("BOXWRIGHT_WORKER_GATEWAY", gateway)];
+            Host::with_variables("/", variables)
+        };
+        let (own, gateway) = (Ipv4Addr::new(10, 1, 2, 3), Ipv4Addr::new(10, 1, 2, 1));
+        let found = address(&host("10.1.2.3/24", "10.1.2.1")).unwrap();
+        assert_eq!(found, Some(((own, 24), gateway)));
+        assert_eq!(address(&host("", "")).unwrap(), None);
+        for (own, gateway) in
+            [("10.1.2.3", "10.1.2.1"), ("10.1.2.3/33", "10.1.2.1"), ("10.1.2.3/24", "")]
+        {
+            assert!(address(&host(own, gateway)).is_err(), "{own} {gateway}");
+        }
+    }
+}
