@@ -58,13 +58,13 @@ impl NameMap {
         }
     }
 
-    /// Rewrites the names of images in a Dockerfile. What cannot be read stays as it is: its builder is to say why.
-    /// Names of further contexts in `options` are not names of images.
+    /// Rewrites the names of images in a Dockerfile. Of one that is wrong only the plain names after `FROM` are: its builder
+    /// is to say why, and not that an image is missing. Names of further contexts in `options` are not names of images.
     #[must_use]
     pub fn rewrite(&self, text: &str, options: &Options) -> String {
         let (Ok(file), Ok(plan)) = (Dockerfile::parse(text), Plan::new(text, options.clone()))
         else {
-            return text.to_owned();
+            return self.rewrite_plain(text, options);
         };
         let stages: BTreeSet<&str> = file
             .stages
@@ -117,6 +117,25 @@ impl NameMap {
         }
         text
     }
+
+    /// Rewrites names that have no variables, in lines that begin with `FROM`.
+    fn rewrite_plain(&self, text: &str, options: &Options) -> String {
+        let mut stages: BTreeSet<String> = options.contexts.clone();
+        let mut lines = Vec::new();
+        for line in text.split('\n') {
+            let mut words = line.split_whitespace();
+            let is_from = words.next().is_some_and(|word| word.eq_ignore_ascii_case("FROM"));
+            let name = words.find(|word| !word.starts_with("--")).filter(|_| is_from);
+            let to = name.filter(|name| !stages.contains(&name.to_lowercase()));
+            let to = to.and_then(|name| Some((name, self.map(name)?)));
+            lines.push(match to {
+                Some((name, to)) => line.replacen(name, &to, 1),
+                None => line.to_owned(),
+            });
+            stages.extend(words.nth(1).filter(|_| is_from).map(str::to_lowercase));
+        }
+        lines.join("\n")
+    }
 }
 
 #[cfg(test)]
@@ -159,11 +178,13 @@ mod tests {
     }
 
     #[test]
-    fn a_further_context_and_a_broken_file_stay_as_they_are() {
+    fn a_further_context_stays_and_of_a_broken_file_plain_names_change() {
         let options = Options { contexts: ["base".to_owned()].into(), ..Options::default() };
         let text = "FROM base\nCOPY --from=base / /\n";
         assert_eq!(names().rewrite(text, &options), text);
-        let broken = "FROM base\nCOPPY a b\n";
-        assert_eq!(names().rewrite(broken, &Options::default()), broken);
+        let broken = "FROM base AS one\nCOPPY a b\nfrom --platform=linux/amd64 quay.io/b\nFROM One\nFROM $x\n";
+        let wanted = "FROM localhost:5/stand-in/base:1 AS one\nCOPPY a b\n\
+            from --platform=linux/amd64 localhost:6/b:latest\nFROM One\nFROM $x\n";
+        assert_eq!(names().rewrite(broken, &Options::default()), wanted);
     }
 }
