@@ -7,7 +7,8 @@ use boxwright_core::{
     BuildOutput, BuildRequest, CacheUse, Digest, Error, ErrorKind, ImageRef, LocalImage, Platform,
     Result, Session,
 };
-use boxwright_dockerfile::directive;
+use boxwright_dockerfile::instruction::{Action, MountOption};
+use boxwright_dockerfile::{Dockerfile, directive, features};
 use boxwright_http::http::{HeaderValue, Method, header};
 use boxwright_http::{HeldBody, Lines, lines};
 use futures_util::StreamExt as _;
@@ -64,6 +65,7 @@ async fn attempt(api: &Api, wanted: &BuildRequest, session: &Session) -> Result<
     let registries = match &context.text {
         Some(text) => {
             look_at_syntax(text, session).await?;
+            refuse_bare_required(text)?;
             bases::registries(text, &wanted.build_args)
         }
         None => BTreeSet::new(),
@@ -99,9 +101,7 @@ async fn attempt(api: &Api, wanted: &BuildRequest, session: &Session) -> Result<
 async fn look_at_syntax(text: &str, session: &Session) -> Result<()> {
     let Some(line) = directive::syntax(text) else { return Ok(()) };
     let image = line.reference;
-    let name = image.strip_prefix("docker.io/").unwrap_or(&image);
-    let name = name.split(['@', ':']).next().unwrap_or_default();
-    if !matches!(name, "docker/dockerfile" | "docker/dockerfile-upstream") {
+    if !features::is_own_frontend(&image) {
         return Err(Error::new(
             ErrorKind::Unsupported,
             format!("cannot build with the frontend `{image}`"),
@@ -114,6 +114,28 @@ async fn look_at_syntax(text: &str, session: &Session) -> Result<()> {
         .notice(format!("`# syntax={image}` is not fetched: Buildah reads the file itself"))
         .await;
     Ok(())
+}
+
+/// Refuses a mount of a secret that is `required` and gives it no value.
+fn refuse_bare_required(text: &str) -> Result<()> {
+    // QUIRK(podman): Buildah reads past the end of such an option and panics, and the service ends with it.
+    // https://github.com/podman-container-tools/buildah/issues/6997
+    let Ok(file) = Dockerfile::parse(text) else { return Ok(()) };
+    let all = file.stages.iter().flat_map(|stage| &stage.instructions);
+    let mut mounts = all.flat_map(|instruction| match &instruction.action {
+        Action::Run(run) => run.mounts.as_slice(),
+        _ => &[],
+    });
+    let is_bare = |option: &MountOption| option.key == "required" && option.value.is_none();
+    match mounts.find(|(_, options)| options.iter().any(is_bare)) {
+        None => Ok(()),
+        Some((mount, _)) => {
+            let error = Error::new(ErrorKind::Unsupported, format!("cannot use `{}`", mount.text));
+            Err(error
+                .with_cause("Buildah ends when `required` has no value")
+                .with_remedy("write `required=true`"))
+        }
+    }
 }
 
 fn with_cache_sources(mut registries: BTreeSet<String>, sources: &[ImageRef]) -> BTreeSet<String> {
@@ -223,5 +245,23 @@ impl Running<'_> {
                 None => tokio::time::sleep(END_PAUSE).await,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_that_would_end_the_service_is_refused() {
+        let text = |options: &str| {
+            format!("FROM scratch\nRUN --mount=type=secret,id=a,{options} cat /run/secrets/a\n")
+        };
+        let error = refuse_bare_required(&text("required")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert_eq!(error.remedy(), Some("write `required=true`"));
+        refuse_bare_required(&text("required=true")).unwrap();
+        // What cannot be read is the service's to refuse.
+        refuse_bare_required("COPPY a b").unwrap();
     }
 }
