@@ -87,8 +87,11 @@ fn sweep(store: &Path) -> Result<()> {
             if !held {
                 // Renamed, so that removing much does not keep others waiting.
                 let to = trash.join(name);
-                std::fs::rename(&entry, &to)
-                    .map_err(|error| on_path("cannot remove", &entry, error))?;
+                match std::fs::rename(&entry, &to) {
+                    // Whoever made it has just removed it.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    moved => moved.map_err(|error| on_path("cannot remove", &entry, error))?,
+                }
             }
         }
     }
