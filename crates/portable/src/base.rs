@@ -1,9 +1,28 @@
 //! Images that stages start from or copy from.
 
-use boxwright_core::{Error, ErrorKind, ImageRef, Manifest, Platform, PullPolicy, Result, Session};
+use boxwright_core::{
+    Error, ErrorKind, ImageRef, Manifest, Platform, PullPolicy, Result, Session, async_trait,
+};
 use boxwright_registry::Client;
 
 use crate::store::Store;
+
+/// Images that an engine has, for stages to start from.
+#[async_trait]
+pub trait Bases: Send + Sync {
+    /// Brings the image `name` into `store`, as far as that lacks it, and returns it; `None` if the engine has none of
+    /// that name for `platform`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unavailable`] when the engine is gone.
+    async fn bring(
+        &self,
+        name: &ImageRef,
+        platform: &Platform,
+        store: &Store,
+    ) -> Result<Option<Manifest>>;
+}
 
 /// An image that was found.
 pub(crate) struct Found {
@@ -12,15 +31,22 @@ pub(crate) struct Found {
     pub(crate) pulled: bool,
 }
 
-/// Returns the image `name`, of the store or of its registry.
+/// Returns the image `name`, of the engine, of the store, or of its registry. The engine comes first: there, names move.
 pub(crate) async fn resolve(
     store: &Store,
+    bases: Option<&dyn Bases>,
     name: &str,
     platform: &Platform,
     policy: PullPolicy,
     session: &Session,
 ) -> Result<Found> {
     let name: ImageRef = name.parse()?;
+    if policy != PullPolicy::Always
+        && let Some(bases) = bases
+        && let Some(manifest) = bases.bring(&name, platform, store).await?
+    {
+        return Ok(Found { manifest, pulled: false });
+    }
     if policy != PullPolicy::Always
         && let Some(manifest) = store.find(&name).await?
         && store.layout().config(&manifest).await?.platform().as_ref() == Some(platform)

@@ -28,6 +28,7 @@ pub(crate) struct Build<'b> {
     /// The caller's, with a token of its own that ends the other stages when one fails.
     pub(crate) session: Session,
     pub(crate) steps: Option<&'b dyn StepRunner>,
+    pub(crate) bases: Option<&'b dyn base::Bases>,
     pub(crate) platform: Platform,
     pub(crate) proxies: BTreeMap<String, String>,
     /// Those that the request names.
@@ -134,8 +135,9 @@ impl Build<'_> {
         let store = &self.around.store;
         let (relay, session) = Relay::new(&self.session, std::iter::empty());
         let relay = relay.of_step(id);
+        let (bases, pull) = (self.bases, self.request.pull);
         let resolve =
-            async move { base::resolve(store, name, platform, self.request.pull, &session).await };
+            async move { base::resolve(store, bases, name, platform, pull, &session).await };
         let (found, _) = relay.during(resolve).await;
         let result = match &found {
             Ok(base::Found { pulled: false, .. }) => StepResult::Cached,

@@ -13,6 +13,7 @@ use boxwright_dockerfile::plan::{Options, Plan};
 use boxwright_image::pack::PackFormat;
 use boxwright_image::upkeep;
 
+use crate::base::Bases;
 use crate::build::{Build, Shared};
 use crate::origin::{self, Opened};
 use crate::search::{Search, too_short};
@@ -28,19 +29,26 @@ pub const BUILDER: &str = "portable";
 pub struct Builder<'e> {
     store: Store,
     steps: Option<&'e dyn StepRunner>,
+    bases: Option<&'e dyn Bases>,
 }
 
 impl<'e> Builder<'e> {
     /// Returns a builder that keeps what it makes in `store`, and runs no command.
     #[must_use]
     pub fn new(store: Store) -> Self {
-        Self { store, steps: None }
+        Self { store, steps: None, bases: None }
     }
 
     /// Returns the builder with `runner` for the commands of `RUN`.
     #[must_use]
     pub fn with_steps(self, runner: &'e dyn StepRunner) -> Self {
         Self { steps: Some(runner), ..self }
+    }
+
+    /// Returns the builder with the images of an engine for stages to start from.
+    #[must_use]
+    pub fn with_bases(self, bases: &'e dyn Bases) -> Self {
+        Self { bases: Some(bases), ..self }
     }
 
     /// Builds an image. The same request gives the same digest everywhere, if `SOURCE_DATE_EPOCH` is set. Stages that
@@ -104,6 +112,7 @@ impl<'e> Builder<'e> {
             request,
             session,
             steps: self.steps,
+            bases: self.bases,
             platform,
             proxies: plan.proxies(),
             secrets,

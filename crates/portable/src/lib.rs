@@ -52,6 +52,7 @@ pub mod support;
 mod time;
 mod upkeep;
 
+pub use base::Bases;
 pub use builder::{BUILDER, Builder};
 pub use images::StoredImage;
 pub use store::Store;

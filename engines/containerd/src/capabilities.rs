@@ -1,11 +1,9 @@
 //! What containerd offers. Pure.
 
 use boxwright_core::{Capabilities, Capability, Feature, Support};
+use boxwright_portable::support;
 
-const NO_BUILDER: Support = Support::Unsupported {
-    reason: "containerd builds no images itself",
-    remedy: "build with another engine, such as `--engine docker`; `boxwright engines` lists them",
-};
+const PORTABLE: Support = Support::Emulated { how: "the portable builder" };
 
 const DIRECT: Support =
     Support::Emulated { how: "between the registry and containerd's content store directly" };
@@ -14,33 +12,30 @@ const ARCHIVE: Support = Support::Emulated {
     how: "the archive is written and read here, from and to containerd's content store",
 };
 
+const WORKER: Support =
+    Support::Emulated { how: "the portable builder's worker, as a task of containerd" };
+
 /// Answers for every capability. No version of containerd differs in what is used of it.
 pub(crate) fn of_containerd() -> Capabilities {
-    Capabilities::probe(|capability| match capability {
-        Capability::Build
-        | Capability::BuildRun
-        | Capability::BuildFromTar
-        | Capability::BuildFromAddress
-        | Capability::BuildForPlatform
-        | Capability::BuildSecrets
-        | Capability::BuildSsh
-        | Capability::BuildCacheFrom
-        | Capability::BuildContexts
-        | Capability::BuildFormat
-        | Capability::BuildExtraHosts
-        | Capability::BuildShmSize
-        | Capability::BuildNetwork => NO_BUILDER,
-        Capability::Push | Capability::Pull => DIRECT,
-        Capability::Export | Capability::Import => ARCHIVE,
-        Capability::Inspect
-        | Capability::List
-        | Capability::Tag
-        | Capability::Remove
-        | Capability::Run => Support::Native,
+    Capabilities::probe(|capability| match support::capability(capability, &WORKER) {
+        Some(Support::Native) => PORTABLE,
+        Some(other) => other,
+        None => own(capability),
     })
 }
 
-/// Answers whether containerd's own builder has a feature. It has no builder.
-pub(crate) fn native(_feature: Feature) -> Support {
-    NO_BUILDER
+fn own(capability: Capability) -> Support {
+    match capability {
+        Capability::Push | Capability::Pull => DIRECT,
+        Capability::Export | Capability::Import => ARCHIVE,
+        _ => Support::Native,
+    }
+}
+
+/// Answers whether a feature of Dockerfiles is there. containerd has no builder of its own.
+pub(crate) fn native(feature: Feature) -> Support {
+    match support::feature(feature, &WORKER) {
+        Support::Native => PORTABLE,
+        other => other,
+    }
 }

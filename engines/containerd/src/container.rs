@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use boxwright_core::{Error, NetworkMode, Result};
+use containerd_client::types::Mount;
 use serde_json::{Value, json};
 
 use crate::api::{Api, TaskPipes};
@@ -19,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// The capabilities of a process, as Docker gives them.
-pub(crate) const CAPABILITIES: &[&str] = &[
+const CAPABILITIES: &[&str] = &[
     "CAP_AUDIT_WRITE",
     "CAP_CHOWN",
     "CAP_DAC_OVERRIDE",
@@ -67,6 +68,10 @@ pub(crate) struct Process<'a> {
     pub(crate) network: NetworkMode,
     /// Files of this machine that are seen at a path in the container, for reading alone.
     pub(crate) files: &'a [(&'a Path, &'a str)],
+    /// Capabilities beside the usual ones.
+    pub(crate) rights: &'a [&'a str],
+    /// What else is mounted, and where.
+    pub(crate) mounts: &'a [(&'a Mount, &'a str)],
 }
 
 /// Returns the runtime specification of a container that runs `process`.
@@ -95,6 +100,11 @@ pub(crate) fn specification(id: &str, process: &Process<'_>) -> Value {
     for (file, target) in process.files {
         mounts.push(mount(target, "bind", &file.display().to_string(), &["rbind", "ro"]));
     }
+    for (what, target) in process.mounts {
+        let options: Vec<&str> = what.options.iter().map(String::as_str).collect();
+        mounts.push(mount(target, &what.r#type, &what.source, &options));
+    }
+    let capabilities: Vec<&&str> = CAPABILITIES.iter().chain(process.rights).collect();
     let mut namespaces = vec!["pid", "ipc", "uts", "mount"];
     if process.network != NetworkMode::Host {
         namespaces.push("network");
@@ -109,9 +119,9 @@ pub(crate) fn specification(id: &str, process: &Process<'_>) -> Value {
             "env": process.environment,
             "cwd": process.working_directory,
             "capabilities": {
-                "bounding": CAPABILITIES,
-                "effective": CAPABILITIES,
-                "permitted": CAPABILITIES,
+                "bounding": capabilities,
+                "effective": capabilities,
+                "permitted": capabilities,
             },
             "noNewPrivileges": false,
         },
@@ -169,7 +179,7 @@ impl Container {
         purpose: &str,
         image: &str,
         specification: &Value,
-        rootfs: Vec<containerd_client::types::Mount>,
+        rootfs: Vec<Mount>,
         pipes: &TaskPipes,
     ) -> Result<Result<(), tonic::Status>> {
         let labels = labels::own(purpose);
@@ -253,6 +263,8 @@ mod tests {
                 user: &user,
                 network,
                 files: &[],
+                rights: &[],
+                mounts: &[],
             };
             specification("boxwright-run-0123456789abcdef", &process)
         };

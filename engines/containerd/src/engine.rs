@@ -2,15 +2,17 @@
 
 use async_trait::async_trait;
 use boxwright_core::{
-    BuildOutput, BuildRequest, Capabilities, Capability, Engine, EngineInfo, Error, ErrorKind,
-    ExportRequest, Feature, ImageDetails, ImageRef, ImageStore, ImageSummary, ImportOutput,
-    ImportRequest, LocalImage, PullOutput, PullRequest, PushOutput, PushRequest, RemoveOutput,
-    RemoveRequest, Result, RunOutput, RunRequest, Session, StepRunner, Support,
+    BuildOutput, BuildRequest, Capabilities, Engine, EngineInfo, ExportRequest, Feature,
+    ImageDetails, ImageRef, ImageStore, ImageSummary, ImportOutput, ImportRequest, LocalImage,
+    PullOutput, PullRequest, PushOutput, PushRequest, RemoveOutput, RemoveRequest, Result,
+    RunOutput, RunRequest, Session, StepRunner, Support,
 };
+
+use boxwright_portable::{BUILDER, Store as Built};
 
 use crate::api::Api;
 use crate::store::Store;
-use crate::{archive, capabilities, images, provider, run, transfers};
+use crate::{archive, build, capabilities, images, provider, run, transfers};
 
 /// A containerd that answered, and one namespace of it.
 #[derive(Debug)]
@@ -19,14 +21,15 @@ pub struct ContainerdEngine {
     info: EngineInfo,
     capabilities: Capabilities,
     store: Store,
+    built: Built,
 }
 
 impl ContainerdEngine {
-    pub(crate) fn new(api: Api, is_rootless: bool) -> Self {
-        let mut info = EngineInfo::new(provider::NAME, api.version(), api.endpoint(), "");
+    pub(crate) fn new(api: Api, built: Built, is_rootless: bool) -> Self {
+        let mut info = EngineInfo::new(provider::NAME, api.version(), api.endpoint(), BUILDER);
         info.rootless = Some(is_rootless);
         let (capabilities, store) = (capabilities::of_containerd(), Store::new(&api));
-        Self { api, info, capabilities, store }
+        Self { api, info, capabilities, store, built }
     }
 }
 
@@ -44,13 +47,12 @@ impl Engine for ContainerdEngine {
         capabilities::native(feature)
     }
 
-    async fn build(&self, _request: &BuildRequest, _session: &Session) -> Result<BuildOutput> {
-        self.capabilities.require(Capability::Build)?;
-        Err(Error::new(ErrorKind::Bug, "containerd was taken for a builder"))
+    async fn build(&self, request: &BuildRequest, session: &Session) -> Result<BuildOutput> {
+        build::build(&self.api, &self.built, request, session).await
     }
 
     async fn push(&self, request: &PushRequest, session: &Session) -> Result<PushOutput> {
-        transfers::push(&self.api, request, session).await
+        transfers::push(&self.api, &self.built, request, session).await
     }
 
     async fn pull(&self, request: &PullRequest, session: &Session) -> Result<PullOutput> {

@@ -12,6 +12,9 @@ use crate::process::Identity;
 /// Which process made something.
 pub(crate) const PROCESS: &str = "dev.boxwright.process";
 
+/// Keeps something that nothing else holds.
+const ROOT: &str = "containerd.io/gc.root";
+
 /// When containerd may remove a lease whose owner did not.
 const EXPIRE: &str = "containerd.io/gc.expire";
 
@@ -33,6 +36,15 @@ pub(crate) fn of_lease(purpose: &str) -> HashMap<String, String> {
     let mut labels = own(purpose);
     let seconds = i64::try_from(now() + LONGEST).unwrap_or(i64::MAX);
     labels.insert(EXPIRE.to_owned(), Timestamp { seconds, nanos: 0 }.to_string());
+    labels
+}
+
+/// Returns the labels of something that stays for later builds.
+pub(crate) fn kept(purpose: &str) -> HashMap<String, String> {
+    let mut labels = own(purpose);
+    // It outlives the process that makes it.
+    labels.remove(PROCESS);
+    labels.insert(ROOT.to_owned(), purpose.to_owned());
     labels
 }
 

@@ -3,6 +3,7 @@
 mod api;
 mod archive;
 mod blobs;
+mod build;
 mod capabilities;
 mod config;
 mod container;
@@ -14,6 +15,7 @@ mod images;
 mod labels;
 mod lease;
 mod pipes;
+mod place;
 mod process;
 mod provider;
 mod records;
@@ -23,6 +25,7 @@ mod sweep;
 mod transfers;
 mod unpack;
 mod users;
+mod worker;
 
 pub use config::ContainerdConfig;
 pub use engine::ContainerdEngine;

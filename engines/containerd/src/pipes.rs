@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use boxwright_core::{Error, ErrorKind, Event, EventSink, OutputStream, Result};
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt as _;
-use tokio::net::unix::pipe::Receiver;
+use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::TaskPipes;
@@ -75,6 +75,28 @@ pub(crate) fn reader(path: &std::path::Path) -> Result<Receiver> {
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn reader(path: &std::path::Path) -> Result<Receiver> {
     tokio::net::unix::pipe::OpenOptions::new().open_receiver(path).map_err(cannot_make)
+}
+
+/// Opens the pipe at `path` so that it has no end as long as this is open.
+#[cfg(target_os = "linux")]
+pub(crate) fn holder(path: &std::path::Path) -> Result<Sender> {
+    let opened = tokio::net::unix::pipe::OpenOptions::new().read_write(true).open_sender(path);
+    opened.map_err(cannot_make)
+}
+
+/// Opens the pipe at `path` for reading alone: it ends when nobody has it open for writing.
+pub(crate) fn only_reader(path: &std::path::Path) -> Result<Receiver> {
+    tokio::net::unix::pipe::OpenOptions::new().open_receiver(path).map_err(cannot_make)
+}
+
+/// Opens the pipe at `path`, which someone has open for reading, for writing alone.
+pub(crate) fn only_writer(path: &std::path::Path) -> Result<Sender> {
+    tokio::net::unix::pipe::OpenOptions::new().open_sender(path).map_err(cannot_make)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn holder(path: &std::path::Path) -> Result<Sender> {
+    only_writer(path)
 }
 
 /// The two outputs of a task, on their way to whoever listens.

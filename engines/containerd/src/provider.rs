@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use boxwright_core::{
     Detection, Engine, EngineName, EngineProvider, Error, ErrorKind, Host, Instance, Result,
 };
+use boxwright_portable::{BUILDER, Store};
 use containerd_client::Client;
 use containerd_client::services::v1::{ListNamespacesRequest, PluginsRequest};
 use futures_util::future::join_all;
@@ -22,7 +23,7 @@ use crate::endpoints::{
 };
 use crate::engine::ContainerdEngine;
 use crate::errors::failed;
-use crate::sweep;
+use crate::{place, sweep};
 
 /// The engine's name in settings and on the command line.
 pub(crate) const NAME: EngineName = EngineName::new("containerd");
@@ -201,13 +202,12 @@ impl EngineProvider for ContainerdProvider {
         instance: &Instance,
         builder: Option<&str>,
     ) -> Result<Arc<dyn Engine>> {
-        if let Some(builder) = builder {
+        if let Some(builder) = builder.filter(|builder| *builder != BUILDER) {
             return Err(Error::new(
                 ErrorKind::InvalidInput,
                 format!("containerd has no builder `{builder}`"),
             )
-            .with_cause("it builds no images itself")
-            .with_remedy("leave the builder out"));
+            .with_remedy(format!("use `{BUILDER}`")));
         }
         let socket = endpoints::socket(&instance.endpoint)?;
         let Server { channel, version, namespace, snapshotter } =
@@ -215,7 +215,8 @@ impl EngineProvider for ContainerdProvider {
         let api = Api::new(channel, &socket, &namespace, &snapshotter, &version)?;
         // What cannot be removed now does not keep anyone from working.
         let _ = tokio::time::timeout(LIMIT, sweep::sweep(&api)).await;
-        Ok(Arc::new(ContainerdEngine::new(api, instance.rootless == Some(true))))
+        let built = Store::open(place::store(host)?)?;
+        Ok(Arc::new(ContainerdEngine::new(api, built, instance.rootless == Some(true))))
     }
 }
 
@@ -224,6 +225,7 @@ fn instance(place: &Place, server: &Server) -> Instance {
     let mut instance = Instance::new(NAME, place.endpoint(), place.source.clone(), version);
     instance.rootless = Some(place.is_rootless);
     instance.storage_driver = Some(server.snapshotter.clone());
+    instance.builders = vec![BUILDER.to_owned()];
     instance.notes = vec![format!("namespace {}", server.namespace)];
     instance
 }

@@ -71,6 +71,8 @@ async fn ran(
         user: &user,
         network: wanted.network,
         files: &files,
+        rights: &[],
+        mounts: &[],
     };
     let specification = specification(container.id(), &process);
     let outputs = Outputs::open(&pipes)?;

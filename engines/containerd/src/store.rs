@@ -65,7 +65,7 @@ impl ImageStore for Store {
 }
 
 /// Returns the blobs of an image, each once, the manifest last.
-fn distinct(manifest: &Manifest) -> Vec<&Descriptor> {
+pub(crate) fn distinct(manifest: &Manifest) -> Vec<&Descriptor> {
     let mut seen = BTreeSet::new();
     let layers = manifest.layers.iter().map(|(layer, _)| layer);
     let all = layers.chain([&manifest.config, &manifest.descriptor]);

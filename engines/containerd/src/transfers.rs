@@ -3,6 +3,8 @@
 use boxwright_core::{
     LocalImage, PullOutput, PullRequest, PushOutput, PushRequest, Result, Session,
 };
+use boxwright_image::pack::PackFormat;
+use boxwright_portable::Store;
 use boxwright_registry::Client;
 
 use crate::api::Api;
@@ -29,7 +31,12 @@ pub(crate) async fn pull(api: &Api, wanted: &PullRequest, session: &Session) -> 
     lease.finish(result).await
 }
 
-pub(crate) async fn push(api: &Api, wanted: &PushRequest, session: &Session) -> Result<PushOutput> {
+pub(crate) async fn push(
+    api: &Api,
+    built: &Store,
+    wanted: &PushRequest,
+    session: &Session,
+) -> Result<PushOutput> {
     let lease = Lease::take(api, "push").await?;
     let work = async {
         let (client, api) = (client(session), lease.api());
@@ -37,6 +44,10 @@ pub(crate) async fn push(api: &Api, wanted: &PushRequest, session: &Session) -> 
         let what = format!("cannot push `{image}`");
         let target = records::target(api, &image, &what).await?;
         let found = documents::image(api, &target).await?;
+        // What was built here is pushed from where it was built, so that its digest is the same from every engine.
+        if let Some(manifest) = built.built(&found.manifest.config.digest).await? {
+            return built.push(&client, &wanted.image, &manifest, PackFormat::default()).await;
+        }
         client.push(&wanted.image, &found.manifest, &Blobs::new(api)).await
     };
     let result = session.cancellable(work).await;

@@ -49,6 +49,28 @@ impl Api {
             .mounts)
     }
 
+    /// Returns the snapshot `key`, which can be written and stays, and makes it if there is none.
+    pub(crate) async fn keep(
+        &self,
+        key: &str,
+        labels: HashMap<String, String>,
+    ) -> Result<Vec<Mount>> {
+        let what = || failed(format!("cannot make the snapshot `{key}`"));
+        let snapshotter = self.snapshotter().to_owned();
+        let request = services::PrepareSnapshotRequest {
+            snapshotter: snapshotter.clone(),
+            key: key.to_owned(),
+            labels,
+            ..Default::default()
+        };
+        match self.snapshots().prepare(request).await {
+            Err(status) if status.code() == Code::AlreadyExists => {}
+            other => return Ok(other.map_err(what())?.into_inner().mounts),
+        }
+        let request = services::MountsRequest { snapshotter, key: key.to_owned() };
+        Ok(self.snapshots().mounts(request).await.map_err(what())?.into_inner().mounts)
+    }
+
     /// Keeps the snapshot `key` as `name`. Returns `false` if someone else did so first; it is then removed.
     pub(crate) async fn commit(
         &self,
