@@ -70,13 +70,6 @@ impl Program {
         self
     }
 
-    /// Keeps of its environment only the variables `names`, for a program that others would make do something else.
-    #[must_use]
-    pub fn only_variables(mut self, names: &[&str]) -> Self {
-        self.environment.retain(|name, _| names.iter().any(|kept| name == *kept));
-        self
-    }
-
     #[expect(clippy::disallowed_methods, reason = "this is where programs are started")]
     fn command(&self) -> Command {
         let mut command = Command::new(&self.file);
@@ -188,7 +181,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_listed_variables_go_along_threat_20() {
-        let program = host().program("sh").unwrap().only_variables(&["PATH"]);
+        let program = host().program("sh").unwrap().with_variables_only(&["PATH"]);
         let program = program.arguments(&["-c", "echo $KEPT $ADDED"]).variable("ADDED", "too");
         let output = program.output(b"", Duration::from_secs(20)).await.unwrap();
         assert_eq!(output.stdout, b"too\n");

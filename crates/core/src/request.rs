@@ -225,13 +225,17 @@ pub struct BuildOutput {
     pub tags: Vec<ImageRef>,
     /// The way it was built, such as `buildkit`.
     pub builder: String,
+    /// The images that stages started or copied from, by their names as they are written, with the digests of
+    /// their manifests. Empty where the builder does not tell.
+    #[serde(default)]
+    pub bases: BTreeMap<String, Digest>,
 }
 
 impl BuildOutput {
     /// Returns the outcome of a build that `builder` made.
     #[must_use]
     pub fn new(id: Digest, tags: Vec<ImageRef>, builder: impl Into<String>) -> Self {
-        Self { id, digest: None, tags, builder: builder.into() }
+        Self { id, digest: None, tags, builder: builder.into(), bases: BTreeMap::new() }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the stages of one build share.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use boxwright_context::Context;
@@ -47,7 +47,10 @@ pub(crate) struct Shared {
     stages: Mutex<BTreeMap<StageId, Arc<Built>>>,
     images: Mutex<BTreeMap<String, Arc<OnceCell<Arc<Built>>>>>,
     named: Mutex<BTreeMap<String, Arc<OnceCell<Named>>>>,
+    bases: Mutex<BTreeMap<String, Digest>>,
     next: AtomicU32,
+    /// Whether a step was done, and not taken from an earlier build.
+    worked: AtomicBool,
 }
 
 /// A stage or an image, ready to be started from and copied from.
@@ -91,6 +94,9 @@ impl Build<'_> {
 
     /// Tells how a step ended.
     pub(crate) async fn end<T: Sync>(&self, id: StepId, done: &Result<T>, result: StepResult) {
+        if done.is_ok() && result == StepResult::Done {
+            self.shared.worked.store(true, Ordering::Relaxed);
+        }
         let result = match done {
             Ok(_) => result,
             Err(error) if error.kind() == ErrorKind::Cancelled => StepResult::Cancelled,
@@ -144,7 +150,24 @@ impl Build<'_> {
             _ => StepResult::Done,
         };
         self.end(id, &found, result).await;
-        Ok(Arc::new(Built::of_image(store, &found?.manifest).await?))
+        let manifest = found?.manifest;
+        self.note_base(name, &manifest);
+        Ok(Arc::new(Built::of_image(store, &manifest).await?))
+    }
+
+    fn note_base(&self, name: &str, manifest: &Manifest) {
+        let mut bases = self.shared.bases.lock().unwrap_or_else(PoisonError::into_inner);
+        bases.insert(name.to_owned(), manifest.descriptor.digest.clone());
+    }
+
+    /// Returns the images that were used, by their names as they are written, with the digests of their manifests.
+    pub(crate) fn bases(&self) -> BTreeMap<String, Digest> {
+        self.shared.bases.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns whether a step was done.
+    pub(crate) fn worked(&self) -> bool {
+        self.shared.worked.load(Ordering::Relaxed)
     }
 
     /// Lists the files of the context.

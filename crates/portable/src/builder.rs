@@ -5,8 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use boxwright_core::{
-    BuildOutput, BuildRequest, ContextSource, NextUse, Platform, Result, Secret, Session,
-    StepRunner,
+    BuildOutput, BuildRequest, ContextSource, Error, ErrorKind, ImageRef, NextUse, Platform,
+    Result, Secret, Session, StepRunner,
 };
 use boxwright_dockerfile::diagnostic::to_error;
 use boxwright_dockerfile::plan::{Options, Plan};
@@ -19,7 +19,7 @@ use crate::origin::{self, Opened};
 use crate::search::{Search, too_short};
 use crate::stage::Surroundings;
 use crate::store::Store;
-use crate::{frontend, graph, publish, time};
+use crate::{fit, frontend, graph, publish, time};
 
 /// The name of this way to build.
 pub const BUILDER: &str = "portable";
@@ -61,6 +61,9 @@ impl<'e> Builder<'e> {
     /// fails, with `step`, `exit code` and the end of its `output` as context, or when a secret is found in what was
     /// made.
     pub async fn build(&self, request: &BuildRequest, session: &Session) -> Result<BuildOutput> {
+        if let Some(image) = request.cache_from.first() {
+            return Err(no_cache_from(image));
+        }
         let _user = self.store.enter().await?;
         let built = self.attempt(request, session).await;
         match built.as_ref().err().and_then(upkeep::damaged) {
@@ -126,12 +129,16 @@ impl<'e> Builder<'e> {
         if let Some(search) = search {
             search.config(&publish::json(&stage.config)?)?;
         }
-        let manifest = publish::publish(&self.store, stage, request.format).await?;
+        let manifest = publish::publish(&self.store, stage.clone(), request.format).await?;
+        if build.worked() {
+            fit::warn(&mut stage, &manifest, &self.store, &build.session).await?;
+        }
         self.store.keep(&manifest, &request.tags)?;
         let id = manifest.config.digest.clone();
         let mut output = BuildOutput::new(id, request.tags.clone(), BUILDER);
         // Its layers may never have been compressed: then nobody knows yet.
         output.digest = self.store.packed_digest(&manifest, PackFormat::default()).await?;
+        output.bases = build.bases();
         Ok(output)
     }
 }
@@ -143,6 +150,12 @@ impl fmt::Debug for Builder<'_> {
             .field("runs", &self.steps.is_some())
             .finish()
     }
+}
+
+fn no_cache_from(image: &ImageRef) -> Error {
+    Error::new(ErrorKind::Unsupported, format!("cannot take steps from `{image}`"))
+        .with_cause("the portable builder takes steps from its own cache alone")
+        .with_remedy("leave `--cache-from` out")
 }
 
 /// Returns the secrets that the request names.

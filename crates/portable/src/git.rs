@@ -192,8 +192,9 @@ impl Git<'_> {
         if by_user {
             variables.extend(OF_THE_USER);
         }
-        let mut program =
-            program.only_variables(&variables).arguments(&["-C".as_ref(), self.tree.as_os_str()]);
+        let mut program = program
+            .with_variables_only(&variables)
+            .arguments(&["-C".as_ref(), self.tree.as_os_str()]);
         for setting in SETTINGS {
             program = program.arguments(&["-c", setting]);
         }

@@ -26,6 +26,7 @@ mod draft;
 mod facts;
 mod fetch;
 mod files;
+mod fit;
 mod frontend;
 mod git;
 mod glob;

@@ -79,7 +79,8 @@ impl Stage {
         Ok(Files::of_image(store.layout(), &self.layers, tree))
     }
 
-    async fn tree(&mut self, store: &Store) -> Result<Arc<Tree>> {
+    /// Reads what the layers come to.
+    pub(crate) async fn tree(&mut self, store: &Store) -> Result<Arc<Tree>> {
         if self.stacked < self.layers.len() {
             let (mut tree, stacked) = (self.tree.clone(), self.stacked);
             let (layout, layers) = (store.layout().clone(), self.layers.clone());

@@ -55,6 +55,12 @@ fn metadata(output: &BuildOutput, pushed: Option<&Digest>) -> Map<String, Value>
     if let Some(digest) = pushed.or(output.digest.as_ref()) {
         map.insert("containerimage.digest".into(), digest.as_str().into());
     }
+    if !output.bases.is_empty() {
+        let digests = output.bases.iter();
+        let bases: Map<String, Value> =
+            digests.map(|(name, digest)| (name.clone(), digest.as_str().into())).collect();
+        map.insert("boxwright.bases".into(), bases.into());
+    }
     if !output.tags.is_empty() {
         let names: Vec<String> = output.tags.iter().map(ToString::to_string).collect();
         map.insert("image.name".into(), names.join(",").into());
@@ -75,6 +81,10 @@ mod tests {
         assert_eq!(map["containerimage.config.digest"], digest("a").as_str());
         assert_eq!(map["containerimage.digest"], digest("b").as_str());
         assert_eq!(map["image.name"], "a.b/c:1,a.b/c:2");
+        let mut based = output.clone();
+        based.bases.insert("alpine".into(), digest("c"));
+        let bases = &metadata(&based, None)["boxwright.bases"];
+        assert_eq!(bases["alpine"], digest("c").as_str());
         let unnamed = BuildOutput::new(digest("a"), Vec::new(), "fake");
         assert_eq!(metadata(&unnamed, None).len(), 1);
     }

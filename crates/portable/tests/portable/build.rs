@@ -184,6 +184,7 @@ async fn a_base_is_pulled_with_its_triggers_and_the_result_is_pushed() {
     assert_eq!(bench.read(&built, "app/triggered").await, "new");
     assert_eq!(bench.read(&built, "app/new").await, "new");
     assert_eq!(built.config.config.on_build, None);
+    assert_eq!(built.output.bases.keys().collect::<Vec<_>>(), [&name.to_string()]);
 
     let kept = bench.store.find(&tag).await.unwrap().unwrap();
     let types: Vec<_> = kept.layers.iter().map(|(layer, _)| layer.media_type.as_str()).collect();

@@ -148,3 +148,34 @@ async fn a_format_that_is_asked_for_is_used() {
     assert_eq!(oci.manifest.descriptor.media_type, media_type::OCI_MANIFEST);
     assert!(oci.config.config.healthcheck.is_some());
 }
+
+#[tokio::test]
+async fn a_program_for_another_processor_is_told_threat_44() {
+    let program = |machine: u8| {
+        let mut head = vec![0; 64];
+        head[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+        (head[16], head[18]) = (2, machine);
+        head
+    };
+    let bench = Bench::new("FROM scratch\nCOPY arm amd /bin/\nARG name=arm\nCMD [\"/bin/arm\"]\n");
+    let bench = bench.file("arm", 0o755, program(0xb7)).file("amd", 0o755, program(0x3e));
+    for (architecture, warns) in [("amd64", true), ("arm64", false)] {
+        let mut request = bench.request();
+        request.platform = Some(Platform::new("linux", architecture, None));
+        let built = bench.build_with(&request, &[], None).await.0.unwrap();
+        let warned = built.events.iter().any(|event| {
+            matches!(event, boxwright_core::Event::Warning { message, .. } if message.contains("`/bin/arm` is for arm64"))
+        });
+        assert_eq!(warned, warns, "{architecture}: {:?}", built.events);
+    }
+}
+
+#[tokio::test]
+async fn steps_of_other_images_are_refused_and_not_forgotten() {
+    let bench = Bench::new("FROM scratch\nLABEL a=b\n");
+    let mut request = bench.request();
+    request.cache_from = vec!["example.com/cache:1".parse().unwrap()];
+    let error = bench.build_with(&request, &[], None).await.0.err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(error.remedy().is_some());
+}
