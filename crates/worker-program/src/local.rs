@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use boxwright_core::{
-    BlobStore, Error, ErrorKind, Host, Result, Session, Step, StepOutcome, StepRunner, async_trait,
+    BlobStore, Error, ErrorKind, Host, Program, Result, Session, Step, StepOutcome, StepRunner,
+    async_trait,
 };
 use boxwright_worker::WorkerClient;
 use tokio::io::AsyncReadExt as _;
@@ -20,6 +21,8 @@ use crate::WorkerProgram;
 const TAIL: usize = 2 << 10;
 /// How long a worker whose stream broke has to end.
 const ENDING: Duration = Duration::from_secs(2);
+/// How long finding out whether steps can be run may take.
+const PROBING: Duration = Duration::from_secs(10);
 /// What the worker looks programs for networks up in. Nothing else of this environment is its business.
 const VARIABLES: &[&str] = &["PATH"];
 
@@ -70,14 +73,60 @@ impl LocalWorker {
         Ok(started)
     }
 
-    async fn start(&self) -> Result<Running> {
+    /// Finds out by trying whether steps can be run here: whether namespaces can be made, and layers kept and stacked.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unavailable`] when they cannot, with the worker's words.
+    pub async fn probe(&self) -> Result<()> {
+        let output = self.program_for("probe").await?.output(&[], PROBING).await?;
+        if output.succeeded() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        Err(Error::new(ErrorKind::Unavailable, "cannot run steps here").with_cause(said.trim()))
+    }
+
+    /// Runs `step` as [`StepRunner::run`] does, returns its exit status, and throws away what it changed.
+    ///
+    /// # Errors
+    ///
+    /// As [`StepRunner::run`].
+    pub async fn run_discarding(
+        &self,
+        step: &Step,
+        blobs: &dyn BlobStore,
+        session: &Session,
+    ) -> Result<i32> {
+        let worker = session.cancellable(self.worker()).await?;
+        let outcome = worker.client.run_discarding(step, blobs, session).await;
+        self.checked(&worker, outcome).await
+    }
+
+    /// Ends the worker, unless a step runs, and waits for that. The next step starts another.
+    pub async fn end(&self) {
+        let running = self.running.lock().await.take();
+        if let Some(Running { client, process }) = running.and_then(Arc::into_inner) {
+            // It ends when its input does.
+            drop(client);
+            let mut process = process.into_inner();
+            // One that hangs is killed when this is dropped.
+            let _ = tokio::time::timeout(ENDING, process.child.wait()).await;
+        }
+    }
+
+    /// Returns the program, installed, to be asked for `command` on the store.
+    async fn program_for(&self, command: &str) -> Result<Program> {
         self.program.require(boxwright_core::Platform::of_this_machine().architecture())?;
         let (program, folder) = (self.program.clone(), self.folder.clone());
         let file = boxwright_image::pipe::blocking(move || program.install(&folder)).await?;
         let store = self.folder.clone().into_os_string();
         let program = self.host.program_in(file).with_variables_only(VARIABLES);
-        let program = program.arguments(&["serve", "--own-network", "--store"]).arguments(&[store]);
-        let mut child = program.start()?;
+        Ok(program.arguments(&[command, "--store"]).arguments(&[store]))
+    }
+
+    async fn start(&self) -> Result<Running> {
+        let mut child = self.program_for("serve").await?.arguments(&["--own-network"]).start()?;
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (Some(input), Some(output), Some(errors)) = pipes else {
             return Err(Error::new(ErrorKind::Bug, "a program was started without its pipes"));
@@ -110,7 +159,15 @@ impl StepRunner for LocalWorker {
         session: &Session,
     ) -> Result<StepOutcome> {
         let worker = session.cancellable(self.worker()).await?;
-        let error = match worker.client.run(step, blobs, session).await {
+        let outcome = worker.client.run(step, blobs, session).await;
+        self.checked(&worker, outcome).await
+    }
+}
+
+impl LocalWorker {
+    /// Returns `outcome`. When the worker died, says how, and has the next step start another.
+    async fn checked<T>(&self, worker: &Arc<Running>, outcome: Result<T>) -> Result<T> {
+        let error = match outcome {
             Err(error) if error.kind() == ErrorKind::Unavailable => error,
             outcome => return outcome,
         };
@@ -118,7 +175,7 @@ impl StepRunner for LocalWorker {
             // Something else is unavailable; the worker is there.
             return Err(error);
         }
-        self.forget(&worker).await;
+        self.forget(worker).await;
         Err(worker.process.lock().await.explain(error).await)
     }
 }

@@ -1,17 +1,18 @@
 //! The program `boxwright-worker`: its commands, without printing.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use boxwright_core::{Error, ErrorKind, Host, Result};
+use rustix::thread::UnshareFlags;
 
 use crate::serve::{ServeSettings, serve};
-use crate::{DefaultNetwork, WorkerStore, init, instance, stdio, userns};
+use crate::{DefaultNetwork, WorkerStore, init, instance, stdio, syscalls, userns};
 
 /// What the program does, by its arguments.
-const USAGE: &str =
-    "boxwright-worker serve --store FOLDER [--own-network] | boxwright-worker init --idle SECONDS";
+const USAGE: &str = "boxwright-worker serve --store FOLDER [--own-network] | boxwright-worker probe --store FOLDER \
+                     | boxwright-worker init --idle SECONDS";
 
 /// How long threads that are still at work have at the end.
 const LAST: Duration = Duration::from_millis(200);
@@ -20,6 +21,9 @@ enum Command {
     Serve {
         store: PathBuf,
         default_network: DefaultNetwork,
+    },
+    Probe {
+        store: PathBuf,
     },
     Init {
         idle: Duration,
@@ -35,9 +39,12 @@ enum Command {
 /// What went wrong, for standard error. A client has heard it already, if it could.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> Result<()> {
     let command = parse(arguments, std::process::id())?;
-    if let Command::Serve { .. } = command {
+    if let Command::Serve { .. } | Command::Probe { .. } = command {
         // With one thread still. An ordinary user is root in there, and can mount and give files away.
         userns::enter()?;
+    }
+    if let Command::Probe { store } = &command {
+        return probe(store);
     }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
@@ -47,6 +54,8 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> Result<()> {
     let done = runtime.block_on(async {
         match command {
             Command::Serve { store, default_network } => serve_store(store, default_network).await,
+            // Done above, without threads.
+            Command::Probe { .. } => Ok(()),
             Command::Init { idle } => init::wait_until_idle(idle).await.map_err(|error| {
                 Error::new(ErrorKind::Unavailable, "cannot watch for signals").with_source(error)
             }),
@@ -55,6 +64,20 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> Result<()> {
     });
     runtime.shutdown_timeout(LAST);
     done
+}
+
+/// Finds out by trying whether steps can be run: opens the store in `folder`, and makes the namespaces of a step.
+fn probe(folder: &Path) -> Result<()> {
+    WorkerStore::open(folder)?;
+    let namespaces = UnshareFlags::NEWNS
+        | UnshareFlags::NEWPID
+        | UnshareFlags::NEWIPC
+        | UnshareFlags::NEWUTS
+        | UnshareFlags::NEWNET;
+    syscalls::unshare(namespaces).map_err(|error| {
+        Error::new(ErrorKind::Unavailable, "cannot make the namespaces of a step")
+            .with_source(error)
+    })
 }
 
 async fn serve_store(folder: PathBuf, default_network: DefaultNetwork) -> Result<()> {
@@ -92,6 +115,7 @@ fn parse(mut arguments: impl Iterator<Item = OsString>, process: u32) -> Result<
     }
     match (command.to_str(), store, idle) {
         (Some("serve"), Some(store), None) => Ok(Command::Serve { store, default_network }),
+        (Some("probe"), Some(store), None) => Ok(Command::Probe { store }),
         (Some("init"), None, Some(idle)) => Ok(Command::Init { idle }),
         _ => Err(wrong("its arguments make no command".to_owned())),
     }
@@ -109,6 +133,7 @@ mod tests {
     fn arguments_that_make_no_command_are_refused() {
         assert!(!refused(&["serve", "--store", "/w", "--own-network"]));
         assert!(!refused(&["init", "--idle", "60"]));
+        assert!(!refused(&["probe", "--store", "/w"]));
         assert!(matches!(parse(std::iter::empty(), 1), Ok(Command::FirstProcess)));
         for wrong in [
             &[][..],

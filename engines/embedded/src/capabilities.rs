@@ -3,24 +3,18 @@
 use boxwright_core::{Capabilities, Capability, Feature, Support};
 use boxwright_portable::support;
 
-/// The answer about running commands in images.
-pub(crate) const RUN: Support = Support::Unsupported { reason: NO_RUN, remedy: NO_RUN_REMEDY };
-
-pub(crate) const NO_RUN: &str = "the embedded engine starts no process yet";
-pub(crate) const NO_RUN_REMEDY: &str = "export the image with `boxwright build --output`, or use `--engine docker` or `--engine podman`";
-
-/// Answers for every capability.
-pub(crate) fn of() -> Capabilities {
-    Capabilities::probe(|capability| match support::capability(capability, &support::NO_RUN) {
+/// Answers for every capability. `run` is the answer about running commands here.
+pub(crate) fn of(run: &Support) -> Capabilities {
+    Capabilities::probe(|capability| match support::capability(capability, run) {
         Some(support) => support,
-        None if capability == Capability::Run => RUN,
+        None if capability == Capability::Run => run.clone(),
         None => Support::Native,
     })
 }
 
-/// Answers whether the portable builder has `feature`.
-pub(crate) fn native(feature: Feature) -> Support {
-    support::feature(feature, &support::NO_RUN)
+/// Answers whether the portable builder has `feature`. `run` is the answer about running commands here.
+pub(crate) fn native(feature: Feature, run: &Support) -> Support {
+    support::feature(feature, run)
 }
 
 #[cfg(test)]
@@ -28,16 +22,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_processes_are_missing_from_what_an_engine_needs() {
-        let all = of();
+    fn where_no_command_can_be_run_only_those_are_missing() {
+        let none = Support::Unsupported { reason: "a", remedy: "b" };
+        let all = of(&none);
         for capability in [Capability::Build, Capability::Push, Capability::Import] {
             assert!(all.require(capability).is_ok(), "{capability}");
         }
-        for capability in [Capability::Run, Capability::BuildRun] {
+        for capability in [Capability::Run, Capability::BuildRun, Capability::BuildSecrets] {
             let error = all.require(capability).unwrap_err();
-            assert!(error.remedy().is_some(), "{capability}");
+            assert_eq!(error.remedy(), Some("b"), "{capability}");
+            assert!(of(&Support::Native).require(capability).is_ok(), "{capability}");
         }
-        assert!(native(Feature::CopyParents).is_available());
-        assert!(!native(Feature::MountCache).is_available());
+        assert!(native(Feature::CopyParents, &none).is_available());
+        assert!(!native(Feature::MountCache, &none).is_available());
+        assert!(native(Feature::MountCache, &Support::Native).is_available());
     }
 }

@@ -2,15 +2,16 @@
 
 use async_trait::async_trait;
 use boxwright_core::{
-    BuildOutput, BuildRequest, Capabilities, Engine, EngineInfo, Error, ErrorKind, ExportRequest,
-    Feature, ImageDetails, ImageRef, ImageStore, ImageSummary, ImportOutput, ImportRequest,
-    LocalImage, PullOutput, PullRequest, PushOutput, PushRequest, RemoveOutput, RemoveRequest,
-    Result, RunOutput, RunRequest, Session, StepRunner, Support,
+    BuildOutput, BuildRequest, Capabilities, Capability, Engine, EngineInfo, Error, ErrorKind,
+    ExportRequest, Feature, ImageDetails, ImageRef, ImageStore, ImageSummary, ImportOutput,
+    ImportRequest, LocalImage, PullOutput, PullRequest, PushOutput, PushRequest, RemoveOutput,
+    RemoveRequest, Result, RunOutput, RunRequest, Session, StepRunner, Support,
 };
 use boxwright_portable::Store;
 use boxwright_portable::local::{archive, images, transfer};
 
-use crate::{build, capabilities};
+use crate::worker::Worker;
+use crate::{build, capabilities, run};
 
 /// The engine that is this program itself.
 #[derive(Debug)]
@@ -18,11 +19,12 @@ pub struct EmbeddedEngine {
     store: Store,
     info: EngineInfo,
     capabilities: Capabilities,
+    worker: Worker,
 }
 
 impl EmbeddedEngine {
-    pub(crate) fn new(store: Store, info: EngineInfo) -> Self {
-        Self { store, info, capabilities: capabilities::of() }
+    pub(crate) fn new(store: Store, info: EngineInfo, worker: Worker) -> Self {
+        Self { store, info, capabilities: capabilities::of(worker.support()), worker }
     }
 }
 
@@ -37,11 +39,11 @@ impl Engine for EmbeddedEngine {
     }
 
     fn native(&self, feature: Feature) -> Support {
-        capabilities::native(feature)
+        capabilities::native(feature, self.worker.support())
     }
 
     async fn build(&self, request: &BuildRequest, session: &Session) -> Result<BuildOutput> {
-        build::build(&self.store, request, session).await
+        build::build(&self.store, self.worker.local(), request, session).await
     }
 
     async fn push(&self, request: &PushRequest, session: &Session) -> Result<PushOutput> {
@@ -76,14 +78,18 @@ impl Engine for EmbeddedEngine {
         archive::import(&self.store, request, session).await
     }
 
-    async fn run(&self, request: &RunRequest, _session: &Session) -> Result<RunOutput> {
-        Err(Error::new(ErrorKind::Unsupported, format!("cannot run `{}`", request.image))
-            .with_cause(capabilities::NO_RUN)
-            .with_remedy(capabilities::NO_RUN_REMEDY))
+    async fn run(&self, request: &RunRequest, session: &Session) -> Result<RunOutput> {
+        let worker = self.worker.local().ok_or_else(|| {
+            // Whoever asks without looking at the capabilities gets the same answer.
+            self.capabilities.require(Capability::Run).err().unwrap_or_else(|| {
+                Error::new(ErrorKind::Bug, "commands can be run, and nothing runs them")
+            })
+        })?;
+        run::run(&self.store, worker, request, session).await
     }
 
     fn step_runner(&self) -> Option<&dyn StepRunner> {
-        None
+        self.worker.local().map(|worker| worker as &dyn StepRunner)
     }
 
     fn image_store(&self) -> Option<&dyn ImageStore> {

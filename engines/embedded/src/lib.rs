@@ -5,6 +5,8 @@ mod capabilities;
 mod config;
 mod engine;
 mod provider;
+mod run;
+mod worker;
 
 pub use config::EmbeddedConfig;
 pub use engine::EmbeddedEngine;

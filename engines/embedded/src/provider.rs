@@ -1,5 +1,6 @@
 //! Finds and opens the engine, which is always there.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -12,6 +13,7 @@ use boxwright_portable::{BUILDER, Store};
 
 use crate::config::EmbeddedConfig;
 use crate::engine::EmbeddedEngine;
+use crate::worker::Worker;
 
 /// The engine's name in settings and on the command line.
 const NAME: EngineName = EngineName::new("embedded");
@@ -68,7 +70,8 @@ impl EngineProvider for EmbeddedProvider {
         let store = Store::open(&instance.endpoint)?;
         let mut info = EngineInfo::new(NAME, VERSION, &instance.endpoint, BUILDER);
         info.rootless = Some(is_rootless(host));
-        Ok(Arc::new(EmbeddedEngine::new(store, info)))
+        let worker = Worker::find_out(host, Path::new(&instance.endpoint)).await;
+        Ok(Arc::new(EmbeddedEngine::new(store, info, worker)))
     }
 }
 

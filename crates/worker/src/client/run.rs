@@ -28,11 +28,7 @@ impl StepRunner for WorkerClient {
         blobs: &dyn BlobStore,
         session: &Session,
     ) -> Result<StepOutcome> {
-        session.cancellable(self.provide(step, blobs)).await?;
-        let run = self.0.next_run.fetch_add(1, Ordering::Relaxed);
-        let request = self.request(run, step, session);
-        let mut events = self.0.calls.server_streaming(call::RUN, request).await?;
-        let outcome = self.follow(run, step, &mut events, session).await?;
+        let outcome = self.outcome(step, blobs, session).await?;
         if outcome.exit_code != 0 || outcome.diff_id.is_empty() {
             return Ok(StepOutcome::new(outcome.exit_code, None));
         }
@@ -44,6 +40,33 @@ impl StepRunner for WorkerClient {
 }
 
 impl WorkerClient {
+    /// Runs `step` as [`StepRunner::run`] does, returns its exit status, and leaves what it changed where it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`StepRunner::run`].
+    pub async fn run_discarding(
+        &self,
+        step: &Step,
+        blobs: &dyn BlobStore,
+        session: &Session,
+    ) -> Result<i32> {
+        Ok(self.outcome(step, blobs, session).await?.exit_code)
+    }
+
+    async fn outcome(
+        &self,
+        step: &Step,
+        blobs: &dyn BlobStore,
+        session: &Session,
+    ) -> Result<Outcome> {
+        session.cancellable(self.provide(step, blobs)).await?;
+        let run = self.0.next_run.fetch_add(1, Ordering::Relaxed);
+        let request = self.request(run, step, session);
+        let mut events = self.0.calls.server_streaming(call::RUN, request).await?;
+        self.follow(run, step, &mut events, session).await
+    }
+
     /// Describes `step` with the secrets and agents of `session` that it mounts, and no others.
     fn request(&self, run: u64, step: &Step, session: &Session) -> RunRequest {
         let mut secrets: Vec<&str> = step.secret_environment.values().map(String::as_str).collect();

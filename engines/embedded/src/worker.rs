@@ -1,0 +1,60 @@
+//! Where commands run: a worker of this machine, with its store beside the images.
+
+use std::path::Path;
+
+use boxwright_core::{Host, Support};
+use boxwright_worker_program::{LocalWorker, WorkerProgram};
+
+/// The folder of the worker, in the one of the images.
+const FOLDER: &str = "worker";
+
+const NO_PROGRAM: Support = Support::Unsupported {
+    reason: "commands run in namespaces of Linux alone",
+    remedy: "use `--engine docker` or `--engine podman`",
+};
+
+const NO_NAMESPACES: Support = Support::Unsupported {
+    reason: "this machine lets the user make no namespaces, or mount nothing in them",
+    remedy: "let users make them, with `sysctl kernel.unprivileged_userns_clone=1 user.max_user_namespaces=15000` and, where \
+             there is AppArmor, `sysctl kernel.apparmor_restrict_unprivileged_userns=0`; or use another engine",
+};
+
+/// What runs commands here, if anything can.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    local: Option<LocalWorker>,
+    support: Support,
+}
+
+impl Worker {
+    /// Finds out by trying whether commands can be run, with a store in `images`.
+    pub(crate) async fn find_out(host: &Host, images: &Path) -> Self {
+        let Ok(program) = WorkerProgram::carried() else {
+            return Self { local: None, support: NO_PROGRAM };
+        };
+        let local = LocalWorker::new(host.clone(), program, images.join(FOLDER), None);
+        // With all rights there is nothing to find out, and trying takes as long as a short step.
+        if has_all_rights(host) || local.probe().await.is_ok() {
+            return Self { local: Some(local), support: Support::Native };
+        }
+        Self { local: None, support: NO_NAMESPACES }
+    }
+
+    /// Returns whether commands can be run.
+    pub(crate) fn support(&self) -> &Support {
+        &self.support
+    }
+
+    /// Returns what runs them.
+    pub(crate) fn local(&self) -> Option<&LocalWorker> {
+        self.local.as_ref()
+    }
+}
+
+/// Whether this process may make namespaces and mount: it is root, and was left the right `CAP_SYS_ADMIN`.
+fn has_all_rights(host: &Host) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let rights = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let rights = rights.and_then(|rights| u64::from_str_radix(rights.trim(), 16).ok());
+    host.user_id() == 0 && rights.is_some_and(|rights| rights & (1 << 21) != 0)
+}
