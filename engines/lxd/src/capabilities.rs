@@ -3,23 +3,34 @@
 use boxwright_core::{Capabilities, Capability, Feature, Support};
 use boxwright_portable::support;
 
-/// Why no command runs in an image.
-pub(crate) const NO_RUN: &str = "no worker runs in instances yet";
-pub(crate) const NO_RUN_REMEDY: &str = "export the image with `boxwright build --output`, or use `--engine docker` or `--engine podman`";
+/// The answer about whatever needs a process.
+const RUN: Support =
+    Support::Emulated { how: "in an unprivileged instance, by the portable builder" };
 
 /// Answers for every capability.
 pub(crate) fn of() -> Capabilities {
-    Capabilities::probe(|capability| match support::capability(capability, &support::NO_RUN) {
+    Capabilities::probe(|capability| match support::capability(capability, &RUN) {
         Some(Support::Native) => Support::Emulated { how: "the portable builder" },
         Some(other) => other,
-        None if capability == Capability::Run => {
-            Support::Unsupported { reason: NO_RUN, remedy: NO_RUN_REMEDY }
-        }
+        None if capability == Capability::Run => RUN,
         None => Support::Emulated { how: "Boxwright's own store" },
     })
 }
 
 /// Answers whether the portable builder has `feature`.
 pub(crate) fn native(feature: Feature) -> Support {
-    support::feature(feature, &support::NO_RUN)
+    support::feature(feature, &RUN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_run_in_an_instance() {
+        for capability in [Capability::BuildRun, Capability::Run, Capability::Push] {
+            assert!(of().require(capability).is_ok(), "{capability}");
+        }
+        assert!(native(Feature::MountCache).is_available());
+    }
 }

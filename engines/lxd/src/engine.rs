@@ -2,12 +2,12 @@
 
 use async_trait::async_trait;
 use boxwright_core::{
-    BuildOutput, BuildRequest, Capabilities, Engine, EngineInfo, Error, ErrorKind, ExportRequest,
-    Feature, ImageDetails, ImageRef, ImageStore, ImageSummary, ImportOutput, ImportRequest,
-    LocalImage, PullOutput, PullRequest, PushOutput, PushRequest, RemoveOutput, RemoveRequest,
-    Result, RunOutput, RunRequest, Session, StepRunner, Support,
+    BuildOutput, BuildRequest, Capabilities, Engine, EngineInfo, ExportRequest, Feature,
+    ImageDetails, ImageRef, ImageStore, ImageSummary, ImportOutput, ImportRequest, LocalImage,
+    PullOutput, PullRequest, PushOutput, PushRequest, RemoveOutput, RemoveRequest, Result,
+    RunOutput, RunRequest, Session, StepRunner, Support,
 };
-use boxwright_portable::local::{archive, images, transfer};
+use boxwright_portable::local::{archive, images, run, transfer};
 use boxwright_portable::{BUILDER, Builder, Store};
 
 use crate::runner::Runner;
@@ -20,6 +20,7 @@ pub struct LxdEngine {
     store: Store,
     info: EngineInfo,
     capabilities: Capabilities,
+    workers: Workers,
     /// For callers that run steps themselves.
     runner: Runner,
 }
@@ -30,7 +31,8 @@ impl LxdEngine {
         let mut info = EngineInfo::new(provider::NAME, server.version(), endpoint, BUILDER);
         // Instances are not privileged, but the server itself runs as root.
         info.rootless = Some(false);
-        Self { store, info, capabilities: capabilities::of(), runner: Runner::new(workers) }
+        let runner = Runner::new(workers.clone());
+        Self { store, info, capabilities: capabilities::of(), workers, runner }
     }
 }
 
@@ -49,7 +51,9 @@ impl Engine for LxdEngine {
     }
 
     async fn build(&self, request: &BuildRequest, session: &Session) -> Result<BuildOutput> {
-        Builder::new(self.store.clone()).build(request, session).await
+        // A session of the build's own, which ends with it.
+        let runner = Runner::new(self.workers.clone());
+        Builder::new(self.store.clone()).with_steps(&runner).build(request, session).await
     }
 
     async fn push(&self, request: &PushRequest, session: &Session) -> Result<PushOutput> {
@@ -84,10 +88,9 @@ impl Engine for LxdEngine {
         archive::import(&self.store, request, session).await
     }
 
-    async fn run(&self, request: &RunRequest, _session: &Session) -> Result<RunOutput> {
-        Err(Error::new(ErrorKind::Unsupported, format!("cannot run `{}`", request.image))
-            .with_cause(capabilities::NO_RUN)
-            .with_remedy(capabilities::NO_RUN_REMEDY))
+    async fn run(&self, request: &RunRequest, session: &Session) -> Result<RunOutput> {
+        let runner = Runner::new(self.workers.clone());
+        run::run(&self.store, &runner, request, session).await
     }
 
     fn step_runner(&self) -> Option<&dyn StepRunner> {

@@ -3,4 +3,5 @@
 pub mod archive;
 pub mod images;
 pub mod place;
+pub mod run;
 pub mod transfer;
