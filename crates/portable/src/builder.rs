@@ -64,9 +64,9 @@ impl<'e> Builder<'e> {
         if let Some(image) = request.cache_from.first() {
             return Err(no_cache_from(image));
         }
-        let _user = self.store.enter().await?;
+        let user = self.store.enter().await?;
         let built = self.attempt(request, session).await;
-        match built.as_ref().err().and_then(upkeep::damaged) {
+        let built = match built.as_ref().err().and_then(upkeep::damaged) {
             // It was removed when it was found: what it held is made or fetched again.
             Some(digest) if can_repeat(request) => {
                 let message =
@@ -75,7 +75,12 @@ impl<'e> Builder<'e> {
                 self.attempt(request, session).await
             }
             _ => built,
+        };
+        drop(user);
+        if built.is_ok() {
+            self.store.prune_when_due().await;
         }
+        built
     }
 
     async fn attempt(&self, request: &BuildRequest, session: &Session) -> Result<BuildOutput> {

@@ -137,6 +137,22 @@ impl Store {
         blocking(move || store.prune_now(&pruning)).await
     }
 
+    /// Removes what no name needs and nobody used in a month, at most once a day. What keeps it from doing so is no
+    /// failure of the build that it follows.
+    pub(crate) async fn prune_when_due(&self) {
+        let stamp = self.layout().folder().join(STAMP);
+        let Ok(data) = fs::metadata(&stamp) else {
+            // The first build of a store has nothing to remove.
+            let _ = fs::write(&stamp, "");
+            return;
+        };
+        let is_due = data.modified().is_ok_and(|it| it.elapsed().is_ok_and(|age| age > DAY));
+        if is_due && fs::write(&stamp, "").is_ok() {
+            let pruning = Pruning { older_than: Some(MONTH), ..Pruning::default() };
+            let _ = self.prune(&pruning).await;
+        }
+    }
+
     fn prune_now(&self, pruning: &Pruning) -> Result<Pruned> {
         let removal = self.layout().lock_for_removal()?;
         let mut pruned = Pruned::default();
@@ -305,6 +321,10 @@ impl Store {
     }
 }
 
+/// A file whose time is when the store was pruned last by itself.
+const STAMP: &str = "pruned";
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
 const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Says what goes.

@@ -150,6 +150,28 @@ async fn pruning_is_bounded_by_age_and_size() {
 }
 
 #[tokio::test]
+async fn what_nobody_used_in_a_month_goes_by_itself() {
+    let old = Old::new().await;
+    let month_ago = SystemTime::now() - 31 * DAY;
+    for blob in old.blobs() {
+        File::open(blob).unwrap().set_modified(month_ago).unwrap();
+    }
+    let (_, cached) = build(&old.store, &old.context).await;
+    assert_eq!((cached, old.blobs().len()), (1, 6), "it was looked after today");
+    let stamp = old.folder.path().join("store/pruned");
+    File::options()
+        .append(true)
+        .open(stamp)
+        .unwrap()
+        .set_modified(SystemTime::now() - 2 * DAY)
+        .unwrap();
+    build(&old.store, &old.context).await;
+    let usage = old.store.usage().await.unwrap();
+    assert_eq!((usage.images.count, old.has_image().await), (3, true));
+    assert_eq!(usage.cache.count, 0);
+}
+
+#[tokio::test]
 async fn pruning_takes_nothing_from_a_running_build_threat_40() {
     let old = Old::new().await;
     let user = old.store.enter().await.unwrap();
