@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: times this program against the engines' own, by turns on one daemon.
 
 mod measure;
+mod portable;
 mod workload;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,8 @@ use workload::Workload;
 pub(crate) enum Command {
     /// `boxwright build` against the engine's own command: cold, cached, and with one file changed
     Native(Options),
+    /// Builds with no engine: against hashing the files, and with a push against Buildah and BuildKit
+    Portable(portable::Options),
 }
 
 /// How to measure.
@@ -64,7 +67,10 @@ type Results = BTreeMap<(Builder, &'static str, Client), Vec<Measured>>;
 
 /// Runs `cargo xtask bench`.
 pub(crate) fn run(command: &Command) -> Result<()> {
-    let Command::Native(options) = command;
+    let options = match command {
+        Command::Native(options) => options,
+        Command::Portable(options) => return portable::run(options),
+    };
     say("== building the program for release");
     let boxwright = workspace::build("boxwright-cli", "boxwright", &["--release"])?;
     let builders = if options.builders.is_empty() {
