@@ -8,6 +8,8 @@
 
 mod list;
 pub mod settings;
+#[cfg(feature = "embedded")]
+pub mod store;
 
 pub use list::catalog;
 pub use settings::Settings;

@@ -5,6 +5,7 @@ mod config;
 mod images;
 mod login;
 mod run;
+mod store;
 mod transfer;
 
 pub(crate) use build::{BuildArgs, Network};
@@ -12,6 +13,7 @@ pub(crate) use config::{CompletionsArgs, ConfigArgs, ConfigCommand};
 pub(crate) use images::{ImagesArgs, InspectArgs, RemoveArgs, TagArgs};
 pub(crate) use login::{LoginArgs, LogoutArgs};
 pub(crate) use run::RunArgs;
+pub(crate) use store::{DfArgs, PruneArgs};
 pub(crate) use transfer::{PullArgs, PushArgs};
 
 use boxwright_engines::settings::ProgressMode;
@@ -56,6 +58,10 @@ pub(crate) enum Command {
     Remove(RemoveArgs),
     /// Run a command in an image, in a container that is removed afterwards
     Run(RunArgs),
+    /// Show what Boxwright's own store takes
+    Df(DfArgs),
+    /// Remove from Boxwright's own store what no named image needs
+    Prune(PruneArgs),
     /// Show every engine: ready, unusable and why, or absent
     Engines(EnginesArgs),
     /// Log in to a registry

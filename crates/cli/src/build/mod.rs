@@ -11,3 +11,4 @@ mod value;
 pub(crate) use files::ResultFiles;
 pub(crate) use output::{Outputs, write_outputs};
 pub(crate) use request::prepare;
+pub(crate) use value::size;

@@ -24,7 +24,7 @@ pub(super) fn pair<'a>(flag: &str, text: &'a str) -> Result<(&'a str, Option<&'a
 }
 
 /// Parses a size such as `64m`. Units are binary, as `docker` has them.
-pub(super) fn size(text: &str) -> Result<u64> {
+pub(crate) fn size(text: &str) -> Result<u64> {
     let lower = text.trim().to_ascii_lowercase();
     let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let factor = match &lower[digits.len()..] {

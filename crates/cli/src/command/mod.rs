@@ -4,11 +4,13 @@ mod build;
 mod completions;
 mod config;
 mod conformance;
+mod df;
 mod engines;
 mod images;
 mod inspect;
 mod login;
 mod logout;
+mod prune;
 mod pull;
 mod push;
 mod remove;
@@ -31,6 +33,8 @@ pub(crate) async fn run(command: Command, app: &App) -> Outcome {
         Command::Inspect(args) => inspect::run(&args, app).await,
         Command::Remove(args) => remove::run(&args, app).await,
         Command::Run(args) => run::run(&args, app).await,
+        Command::Df(args) => df::run(&args, app).await,
+        Command::Prune(args) => prune::run(&args, app).await,
         Command::Engines(args) => engines::run(&args, app).await,
         Command::Login(args) => login::run(&args, app).await,
         Command::Logout(args) => logout::run(&args, app).await,

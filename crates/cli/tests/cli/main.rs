@@ -9,5 +9,6 @@ mod images;
 mod outputs;
 mod settings;
 mod signals;
+mod store;
 mod transfer;
 mod usage;
