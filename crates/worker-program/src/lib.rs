@@ -22,7 +22,7 @@ static CARRIED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/boxwright-work
 
 /// What can be done when there is no program for a machine.
 const REMEDY: &str = "build the crate `boxwright-worker` for that machine with `-C target-feature=+crt-static`, \
-                      and name the program with `--worker FILE`";
+                      and name the program with the setting `engine.embedded.worker`";
 
 /// A worker's program for one architecture.
 #[derive(Clone)]
@@ -128,7 +128,7 @@ mod tests {
         assert!(!program.bytes().windows(loader.len()).any(|window| window == loader));
         let error = program.require("s390x").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
-        assert!(error.remedy().is_some_and(|remedy| remedy.contains("--worker FILE")));
+        assert!(error.remedy().is_some_and(|remedy| remedy.contains("engine.embedded.worker")));
     }
 
     #[test]

@@ -252,7 +252,7 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
         let [("worker", status), ("it said", said)] = error.context() else { panic!("{error:?}") };
         assert!(status.contains("exit status"), "{status}");
-        assert!(said.contains("own-network"), "{said}");
+        assert!(said.contains("unrecognized option"), "{said}");
     }
 
     #[tokio::test]

@@ -70,7 +70,8 @@ impl EngineProvider for EmbeddedProvider {
         let store = Store::open(&instance.endpoint)?;
         let mut info = EngineInfo::new(NAME, VERSION, &instance.endpoint, BUILDER);
         info.rootless = Some(is_rootless(host));
-        let worker = Worker::find_out(host, Path::new(&instance.endpoint)).await;
+        let named = self.config.worker.as_deref().map(Path::new);
+        let worker = Worker::find_out(host, Path::new(&instance.endpoint), named).await?;
         Ok(Arc::new(EmbeddedEngine::new(store, info, worker)))
     }
 }

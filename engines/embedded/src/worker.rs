@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use boxwright_core::{Host, Support};
+use boxwright_core::{Host, Platform, Result, Support};
 use boxwright_worker_program::{LocalWorker, WorkerProgram};
 
 /// The folder of the worker, in the one of the images.
@@ -27,17 +27,26 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Finds out by trying whether commands can be run, with a store in `images`.
-    pub(crate) async fn find_out(host: &Host, images: &Path) -> Self {
-        let Ok(program) = WorkerProgram::carried() else {
-            return Self { local: None, support: NO_PROGRAM };
+    /// Finds out by trying whether commands can be run, with a store in `images`, by the program in the file `named`
+    /// or else by the one that is carried along.
+    pub(crate) async fn find_out(host: &Host, images: &Path, named: Option<&Path>) -> Result<Self> {
+        let program = match named {
+            Some(file) => {
+                let program = WorkerProgram::read(&host.absolute(file))?;
+                program.require(Platform::of_this_machine().architecture())?;
+                program
+            }
+            None => match WorkerProgram::carried() {
+                Ok(program) => program,
+                Err(_) => return Ok(Self { local: None, support: NO_PROGRAM }),
+            },
         };
         let local = LocalWorker::new(host.clone(), program, images.join(FOLDER), None);
         // With all rights there is nothing to find out, and trying takes as long as a short step.
         if has_all_rights(host) || local.probe().await.is_ok() {
-            return Self { local: Some(local), support: Support::Native };
+            return Ok(Self { local: Some(local), support: Support::Native });
         }
-        Self { local: None, support: NO_NAMESPACES }
+        Ok(Self { local: None, support: NO_NAMESPACES })
     }
 
     /// Returns whether commands can be run.
@@ -57,4 +66,22 @@ fn has_all_rights(host: &Host) -> bool {
     let rights = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     let rights = rights.and_then(|rights| u64::from_str_radix(rights.trim(), 16).ok());
     host.user_id() == 0 && rights.is_some_and(|rights| rights & (1 << 21) != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use boxwright_core::ErrorKind;
+
+    #[tokio::test]
+    async fn a_named_worker_that_is_no_program_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("worker");
+        std::fs::write(&file, "#!/bin/sh\n").unwrap();
+        let host = Host::with_variables(folder.path(), [("PATH", "/bin")]);
+        let found = Worker::find_out(&host, folder.path(), Some(Path::new("worker"))).await;
+        let error = found.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.to_string().contains(&file.display().to_string()), "{error}");
+    }
 }

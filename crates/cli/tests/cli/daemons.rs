@@ -273,11 +273,12 @@ fn with_no_daemon_the_embedded_engine_builds() {
 }
 
 #[test]
-fn a_step_that_nothing_runs_is_refused_with_what_to_do() {
+fn a_step_whose_program_is_not_in_the_image_says_which_on_the_embedded_engine() {
     let home = home().file("app/Dockerfile", "FROM scratch\nRUN true\n");
     let store = home.path("store").display().to_string();
     let run =
         home.variable("BOXWRIGHT_STORE", store).real(&["build", "app", "--engine", "embedded"]);
-    assert_eq!(run.code, 4, "{run}");
-    assert!(run.stderr.contains("nothing that runs the commands of a portable build"), "{run}");
+    assert_eq!(run.code, 1, "{run}");
+    assert!(run.stderr.contains("cannot run `/bin/sh`: No such file or directory"), "{run}");
+    assert!(run.stderr.contains("exit code: 127"), "{run}");
 }
