@@ -83,8 +83,8 @@ pub(crate) async fn layer(
     })
     .await?;
     // When it was made is nobody's business: the layer is in no image.
-    around.store.remember(&key, &Record { created: 0, layer: layer.clone() })?;
-    Ok(layer.into_iter().collect())
+    let record = around.store.remember(&key, Record { created: 0, layer }, around.cache).await?;
+    Ok(record.layer.into_iter().collect())
 }
 
 /// Makes the layer of one program with this text.

@@ -70,8 +70,8 @@ impl Build<'_> {
             (Descriptor { media_type, digest, size: layer.size }, layer.diff_id)
         });
         self.search(layer.as_ref()).await?;
-        let record = Record { created, layer };
-        self.around.store.remember(&key, &record)?;
+        let (record, cache) = (Record { created, layer }, self.around.cache);
+        let record = self.around.store.remember(&key, record, cache).await?;
         stage.apply(&step.action, text, key, record, &self.around);
         Ok(Outcome::Done)
     }

@@ -155,9 +155,7 @@ impl Stage {
                 let kept = move || layer.map(EndedLayer::keep).transpose();
                 let layer = blocking(kept).await?.map(|layer| (layer.descriptor, layer.diff_id));
                 build::search(around, layer.as_ref()).await?;
-                let record = Record { created, layer };
-                around.store.remember(&key, &record)?;
-                record
+                around.store.remember(&key, Record { created, layer }, around.cache).await?
             }
         };
         self.apply(&step.action, text, key, record, around);

@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use boxwright_core::{Descriptor, Digest, Error, ErrorKind, ImageRef, Manifest, Result};
+use boxwright_core::{CacheUse, Descriptor, Digest, Error, ErrorKind, ImageRef, Manifest, Result};
 use boxwright_image::layout::Layout;
 use boxwright_image::pack::{PackFormat, Packer};
 use boxwright_image::upkeep::User;
@@ -189,9 +189,24 @@ impl Store {
         FileMemory::open(&self.layout.folder().join(FILES), folder)
     }
 
-    /// Notes what the step of `key` came to.
-    pub(crate) fn remember(&self, key: &str, record: &Record) -> Result<()> {
-        self.write(STEPS, key, record)
+    /// Notes what the step of `key` came to, and returns what counts from now on. Where another build did the same step
+    /// meanwhile, that is what the other one noted: both end with the same image. Who ignores the cache replaces it.
+    pub(crate) async fn remember(
+        &self,
+        key: &str,
+        record: Record,
+        cache: CacheUse,
+    ) -> Result<Record> {
+        if cache == CacheUse::Use {
+            if self.write_new(STEPS, key, &record)? {
+                return Ok(record);
+            }
+            if let Some(first) = self.step(key).await? {
+                return Ok(first);
+            }
+        }
+        self.write(STEPS, key, &record)?;
+        Ok(record)
     }
 
     /// What cannot be read is not there: it is made again.
@@ -203,13 +218,31 @@ impl Store {
     pub(crate) fn write(&self, index: &str, name: &str, value: &impl Serialize) -> Result<()> {
         let folder = self.layout.folder().join(index);
         let write = || -> io::Result<()> {
-            let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(&folder)?;
-            file.write_all(&serde_json::to_vec(value)?)?;
-            file.persist(folder.join(name))?;
+            beside(&folder, value)?.persist(folder.join(name))?;
             Ok(())
         };
         write().map_err(|error| cannot_write(&folder, error))
     }
+
+    /// Writes what is not there yet. Returns whether it was written.
+    fn write_new(&self, index: &str, name: &str, value: &impl Serialize) -> Result<bool> {
+        let folder = self.layout.folder().join(index);
+        let write = || -> io::Result<bool> {
+            match beside(&folder, value)?.persist_noclobber(folder.join(name)) {
+                Ok(_) => Ok(true),
+                Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+                Err(error) => Err(error.error),
+            }
+        };
+        write().map_err(|error| cannot_write(&folder, error))
+    }
+}
+
+/// Writes a file that is gone unless it is renamed.
+fn beside(folder: &Path, value: &impl Serialize) -> io::Result<tempfile::NamedTempFile> {
+    let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
+    file.write_all(&serde_json::to_vec(value)?)?;
+    Ok(file)
 }
 
 pub(crate) fn cannot_write(folder: &Path, error: io::Error) -> Error {
@@ -218,4 +251,29 @@ pub(crate) fn cannot_write(folder: &Path, error: io::Error) -> Error {
         _ => ErrorKind::Unavailable,
     };
     Error::new(kind, format!("cannot write to `{}`", folder.display())).with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_first_of_two_builds_of_one_step_counts_threat_40() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let record = |created| Record { created, layer: None };
+        let first = store.remember("key", record(1), CacheUse::Use).await.unwrap();
+        let second = store.remember("key", record(2), CacheUse::Use).await.unwrap();
+        assert_eq!((first, second), (record(1), record(1)));
+        let anew = store.remember("key", record(3), CacheUse::Ignore).await.unwrap();
+        assert_eq!(anew, record(3));
+        assert_eq!(store.step("key").await.unwrap(), Some(record(3)));
+        // A record whose layer is gone counts for nothing.
+        let digest = boxwright_image::manifest::digest_of(b"gone");
+        let lost = Descriptor { media_type: String::new(), digest: digest.clone(), size: 4 };
+        let gone = Record { created: 4, layer: Some((lost, digest)) };
+        store.remember("key", gone, CacheUse::Ignore).await.unwrap();
+        let mended = store.remember("key", record(5), CacheUse::Use).await.unwrap();
+        assert_eq!(mended, record(5));
+    }
 }
