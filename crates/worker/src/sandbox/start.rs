@@ -30,7 +30,7 @@ use crate::syscalls;
 /// socket, and its outputs are the step's. Returns the exit status of the process.
 ///
 /// The program of the worker calls this first of all, while it has one thread, when its only argument is
-/// [`ARGUMENT`](super::ARGUMENT).
+/// [`SANDBOX_ARGUMENT`](super::SANDBOX_ARGUMENT).
 #[must_use]
 pub fn sandbox_main() -> u8 {
     let worker = match take_worker() {
