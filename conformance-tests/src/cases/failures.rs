@@ -1,5 +1,8 @@
 //! Builds that fail: with which error, and with nothing left behind.
 
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+
 use boxwright_core::{ErrorKind, PullPolicy};
 
 use super::{BUILD_ONLY, RUN_ONLY, expect_explained, expect_mentions};
@@ -96,20 +99,29 @@ async fn base_never_pulled(cx: Cx) -> CaseResult {
 }
 
 async fn unreachable_registry(cx: Cx) -> CaseResult {
-    let host = closed_port()?;
-    let missing = cx.new_name(&host)?;
+    let closed = closed_port()?;
+    let host = &closed.host;
+    let missing = cx.new_name(host)?;
     let error = cx.build_error(&format!("FROM {missing}\nLABEL a=1\n")).await?;
     let is_right = error.kind() == ErrorKind::Unavailable;
     expect!(is_right, "the error is of kind {}: {error}", error.kind());
-    expect_mentions(&error, &host)?;
+    expect_mentions(&error, host)?;
     expect_explained(&error)
 }
 
-/// Returns a loopback address where nobody listens.
-pub(super) fn closed_port() -> std::io::Result<String> {
-    // Bound and closed again: a port that was just given away is not given to the next who asks.
-    let port = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
-    Ok(format!("localhost:{port}"))
+/// A loopback address where nobody listens, as long as this lives.
+pub(super) struct ClosedPort {
+    pub(super) host: String,
+    _held: OwnedFd,
+}
+
+/// Takes a port and does not listen: who connects is refused, and nobody else is given the port meanwhile.
+pub(super) fn closed_port() -> std::io::Result<ClosedPort> {
+    use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
+    let held = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+    bind(&held, &SocketAddr::from(([127, 0, 0, 1], 0)))?;
+    let address = SocketAddr::try_from(getsockname(&held)?)?;
+    Ok(ClosedPort { host: format!("localhost:{}", address.port()), _held: held })
 }
 
 async fn keeps_the_old_image(cx: Cx) -> CaseResult {

@@ -148,9 +148,10 @@ async fn no_password(cx: Cx) -> CaseResult {
 }
 
 async fn unreachable(cx: Cx) -> CaseResult {
-    let host = super::failures::closed_port()?;
-    let pulled = cx.engine().pull(&PullRequest::new(cx.new_name(&host)?), &cx.session()).await;
+    let closed = super::failures::closed_port()?;
+    let host = &closed.host;
+    let pulled = cx.engine().pull(&PullRequest::new(cx.new_name(host)?), &cx.session()).await;
     let error = expect_error!(pulled, ErrorKind::Unavailable);
-    expect_mentions(&error, &host)?;
+    expect_mentions(&error, host)?;
     expect_explained(&error)
 }

@@ -196,12 +196,13 @@ async fn refused(cx: Cx, kind: RegistryKind, shown: Shown) -> CaseResult {
 }
 
 async fn unreachable(cx: Cx) -> CaseResult {
-    let host = super::failures::closed_port()?;
-    let remote = cx.new_name(&host)?;
+    let closed = super::failures::closed_port()?;
+    let host = &closed.host;
+    let remote = cx.new_name(host)?;
     build_as(&cx, &remote, "unreachable").await?;
     let error =
         expect_error!(push(&cx, &remote, cx.session()).await.result, ErrorKind::Unavailable);
-    expect_mentions(&error, &host)?;
+    expect_mentions(&error, host)?;
     expect_explained(&error)
 }
 
