@@ -12,6 +12,8 @@ pub(crate) const WRONG: u8 = 2;
 pub(crate) const NO_ENGINE: u8 = 3;
 /// It cannot be done here.
 pub(crate) const UNSUPPORTED: u8 = 4;
+/// A registry did not say whether an image is there.
+pub(crate) const UNKNOWN: u8 = 5;
 /// A defect of this program.
 pub(crate) const BUG: u8 = 70;
 /// It was interrupted.

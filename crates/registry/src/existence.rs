@@ -1,6 +1,6 @@
 //! Whether an image is there: yes, no, or unknown.
 
-use boxwright_core::{Digest, ImageRef};
+use boxwright_core::{Digest, Error, ImageRef};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, StatusCode};
 
@@ -31,13 +31,18 @@ pub(crate) async fn exists(place: &Place, image: &ImageRef) -> Existence {
     match digest(place, image).await {
         Ok(Some(digest)) => Existence::Yes(digest),
         Ok(None) => Existence::No,
-        Err(failure) => {
-            let mut why = failure.why.to_string();
-            for cause in failure.why.causes() {
-                why = format!("{why}: {cause}");
-            }
-            Existence::Unknown { why, remedy: failure.why.remedy().map(str::to_owned) }
+        Err(failure) => Existence::unknown(&failure.why),
+    }
+}
+
+impl Existence {
+    /// Returns that the registry did not say, because of `error`.
+    pub(crate) fn unknown(error: &Error) -> Self {
+        let mut why = error.to_string();
+        for cause in error.causes() {
+            why = format!("{why}: {cause}");
         }
+        Self::Unknown { why, remedy: error.remedy().map(str::to_owned) }
     }
 }
 

@@ -14,7 +14,9 @@
 //!   else (31);
 //! - an answer that is not one is an error that says so: existence is yes, no, or unknown (30).
 
+mod advice;
 mod auth;
+mod check;
 mod client;
 mod credentials;
 mod digester;
@@ -33,6 +35,7 @@ mod retries;
 mod upload;
 mod web;
 
+pub use check::Pullable;
 pub use client::{Client, Existence, Resolved};
 pub use credentials::{LogoutOutput, StoredCredentials, logout, registry_of_user};
 pub use retries::Retries;

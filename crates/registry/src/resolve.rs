@@ -46,7 +46,7 @@ pub(crate) async fn resolve(
     let mut places = client.places(image);
     let origin = places.pop();
     for mirror in places {
-        match resolve_at(mirror.clone(), image, platform).await {
+        match at(mirror.clone(), image, platform).await {
             Ok(found) => return Ok(found),
             Err(failure) => {
                 let (mirror, why) = (mirror.endpoint.name(), failure.why);
@@ -55,10 +55,11 @@ pub(crate) async fn resolve(
         }
     }
     let origin = origin.ok_or_else(|| Failure::new(ErrorKind::Bug, "no place was asked"))?;
-    resolve_at(origin, image, platform).await
+    at(origin, image, platform).await
 }
 
-async fn resolve_at(
+/// Finds it at one place.
+pub(crate) async fn at(
     place: Place,
     image: &ImageRef,
     platform: Option<&Platform>,

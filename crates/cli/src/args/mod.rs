@@ -1,6 +1,7 @@
 //! What can be said on the command line: one file for each subcommand, and what several share.
 
 mod build;
+mod check;
 mod config;
 mod images;
 mod login;
@@ -9,6 +10,7 @@ mod store;
 mod transfer;
 
 pub(crate) use build::{BuildArgs, Network};
+pub(crate) use check::{CheckArgs, ExistsArgs};
 pub(crate) use config::{CompletionsArgs, ConfigArgs, ConfigCommand};
 pub(crate) use images::{ImagesArgs, InspectArgs, RemoveArgs, TagArgs};
 pub(crate) use login::{LoginArgs, LogoutArgs};
@@ -29,7 +31,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     arg_required_else_help = true,
     max_term_width = 100,
     after_help = "Exit codes: 0 done, 1 the work failed, 2 the request was wrong, 3 no usable engine, \
-                  4 unsupported here, 70 a bug, 130 interrupted."
+                  4 unsupported here, 5 unknown, 70 a bug, 130 interrupted."
 )]
 pub(crate) struct Cli {
     /// What to do.
@@ -46,6 +48,10 @@ pub(crate) enum Command {
     Push(PushArgs),
     /// Pull images from the registries in their names
     Pull(PullArgs),
+    /// Ask a registry whether it has an image
+    Exists(ExistsArgs),
+    /// Ask a registry whether a cluster can pull an image, or you push it
+    Check(CheckArgs),
     /// Give an image further names
     Tag(TagArgs),
     /// List the images that the engine has
@@ -171,6 +177,8 @@ impl Command {
         let format = match self {
             Self::Push(args) => args.format.format,
             Self::Pull(args) => args.format.format,
+            Self::Exists(args) => args.format.format,
+            Self::Check(args) => args.format.format,
             Self::Images(args) => args.format.format,
             Self::Inspect(args) => args.format.format,
             Self::Remove(args) => args.format.format,

@@ -1,11 +1,13 @@
 //! What each subcommand does: one file for each.
 
 mod build;
+mod check;
 mod completions;
 mod config;
 mod conformance;
 mod df;
 mod engines;
+mod exists;
 mod images;
 mod inspect;
 mod login;
@@ -28,6 +30,8 @@ pub(crate) async fn run(command: Command, app: &App) -> Outcome {
         Command::Build(args) => build::run(&args, app).await,
         Command::Push(args) => push::run(&args, app).await,
         Command::Pull(args) => pull::run(&args, app).await,
+        Command::Exists(args) => exists::run(&args, app).await,
+        Command::Check(args) => check::run(&args, app).await,
         Command::Tag(args) => tag::run(&args, app).await,
         Command::Images(args) => images::run(&args, app).await,
         Command::Inspect(args) => inspect::run(&args, app).await,

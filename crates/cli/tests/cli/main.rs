@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic in a test is a failed test with its place")]
 
 mod build;
+mod check;
 mod daemons;
 mod harness;
 mod images;

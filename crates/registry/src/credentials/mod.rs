@@ -9,6 +9,7 @@ mod logout;
 mod places;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -102,6 +103,41 @@ impl StoredCredentials {
         let warnings = Arc::new(Mutex::new(warnings));
         let helper_limit = helper::LIMIT;
         Ok(Self { host: host.clone(), variables, sources, helper_limit, warnings })
+    }
+
+    /// Returns the credentials of one file, such as the `.dockerconfigjson` of a cluster's pull secret, and no others.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`] when there is no such file, [`ErrorKind::InvalidInput`] when it is broken.
+    pub fn of_file(host: &Host, path: &Path) -> Result<Self> {
+        let path = host.absolute(path);
+        let Some(CredentialsFile { path, content, .. }) = CredentialsFile::read(&path)? else {
+            let message = format!("there is no credentials file `{}`", path.display());
+            return Err(Error::new(ErrorKind::NotFound, message).with_remedy(
+                "name a file as `docker login` writes it, or the `.dockerconfigjson` of a pull secret",
+            ));
+        };
+        let origin = format!("`{}`", path.display());
+        Ok(Self::of_source_alone(host, Source { origin, content }))
+    }
+
+    /// Returns the credentials that the helper `docker-credential-NAME` has for `registry`, and no others.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidInput`] when no helper can have that name.
+    pub fn of_helper(host: &Host, name: &str, registry: &str) -> Result<Self> {
+        Helper::new(host, name)?;
+        let text = serde_json::json!({ "credHelpers": { registry: name } }).to_string();
+        let origin = format!("`helper:{name}`");
+        let content = Content::parse(text.as_bytes(), &origin)?;
+        Ok(Self::of_source_alone(host, Source { origin, content }))
+    }
+
+    fn of_source_alone(host: &Host, source: Source) -> Self {
+        let (variables, warnings, helper_limit) = (None, Arc::default(), helper::LIMIT);
+        Self { host: host.clone(), variables, sources: vec![source], helper_limit, warnings }
     }
 
     /// Returns the credentials with `BOXWRIGHT_REGISTRY_USER` and `_PASSWORD` going to the registry of

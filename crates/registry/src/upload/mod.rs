@@ -35,6 +35,18 @@ struct Opened {
     counter: Counter,
 }
 
+/// Begins an upload and cancels it: who may do that may push.
+pub(crate) async fn probe(place: &Place) -> Outcome<()> {
+    let path = format!("{}/blobs/uploads/", place.access.repository);
+    let request = Request::new(Method::POST, place.endpoint.url(&path).await?);
+    let answer = place.endpoint.call(Some(&place.access), &request).await?;
+    let location = steps::next(place, &answer)?;
+    // SPEC: OCI distribution 1.1 does not ask registries for it; an upload that stays open expires there.
+    let cancel = Request::new(Method::DELETE, location);
+    let _ = place.endpoint.call_once(Some(&place.access), &cancel).await;
+    Ok(())
+}
+
 impl Upload<'_> {
     pub(crate) async fn run(self) -> Outcome<()> {
         if self.is_there().await? {
@@ -81,7 +93,7 @@ impl Upload<'_> {
         match answer {
             // SPEC: OCI distribution 1.1, "Mounting a blob": 201 is done; 202 is an upload like any other.
             Ok(answer) if origin.is_some() && answer.status() == StatusCode::CREATED => Ok(None),
-            Ok(answer) => self.location(&answer).map(Some),
+            Ok(answer) => steps::next(self.place, &answer).map(Some),
             // The right to push is not the right to read elsewhere.
             Err(failure) if origin.is_some() && failure.status.is_some() => {
                 Box::pin(self.begin(None)).await

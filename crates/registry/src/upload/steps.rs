@@ -9,6 +9,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio_util::io::ReaderStream;
 
 use super::{Opened, Upload};
+use crate::download::Place;
 use crate::failure::{Failure, Outcome, Retry};
 use crate::http::Request;
 use crate::progress::Counter;
@@ -41,7 +42,7 @@ impl Upload<'_> {
             let request = Request::new(Method::PATCH, opened.location.clone())
                 .with_header(CONTENT_RANGE, &format!("{}-{last}", opened.offset))?;
             let answer = self.stream(request, opened, length).await?;
-            opened.location = self.location(&answer)?;
+            opened.location = next(self.place, &answer)?;
             // The registry may have kept less than it was sent.
             opened.offset = end_of_range(answer.headers()).unwrap_or(last + 1).min(self.blob.size);
             return Ok(false);
@@ -96,21 +97,10 @@ impl Upload<'_> {
             return Ok(Status::Gone);
         }
         let location = match answer.headers().contains_key(LOCATION) {
-            true => self.location(&answer)?,
+            true => next(self.place, &answer)?,
             false => location.clone(),
         };
         Ok(Status::At(location, offset))
-    }
-
-    /// Returns where the upload goes on: `Location` may be relative, or on another host.
-    pub(super) fn location(&self, answer: &Response) -> Outcome<Url> {
-        let text = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok());
-        let next = text.and_then(|text| answer.url().join(text).ok()).ok_or_else(|| {
-            let registry = self.place.endpoint.name();
-            Failure::protocol(format!("`{registry}` does not say where to upload to"))
-        })?;
-        self.place.endpoint.check_next(answer.url(), &next)?;
-        Ok(next)
     }
 
     fn complete(&self, location: &Url) -> Url {
@@ -118,6 +108,17 @@ impl Upload<'_> {
         url.query_pairs_mut().append_pair("digest", self.blob.digest.as_str());
         url
     }
+}
+
+/// Returns where an upload goes on: `Location` may be relative, or on another host.
+pub(super) fn next(place: &Place, answer: &Response) -> Outcome<Url> {
+    let text = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+    let next = text.and_then(|text| answer.url().join(text).ok()).ok_or_else(|| {
+        let registry = place.endpoint.name();
+        Failure::protocol(format!("`{registry}` does not say where to upload to"))
+    })?;
+    place.endpoint.check_next(answer.url(), &next)?;
+    Ok(next)
 }
 
 /// Returns how many bytes a registry has of an upload.

@@ -4,6 +4,7 @@
 #![expect(unreachable_pub, reason = "the modules of a test are all one program")]
 
 mod authorization;
+mod check;
 mod credentials;
 mod existence;
 mod helpers;

@@ -145,14 +145,14 @@ async fn a_silent_registry_is_not_waited_for_threat_32() {
     let retries = Retries {
         attempts: 2,
         first_pause: Duration::ZERO,
-        longest_silence: Duration::from_millis(50),
+        longest_silence: Duration::from_millis(400),
         ..Retries::default()
     };
     let server = stumbling(vec![Answer::new(200).body("all").with("Content-Length", "9"); 2]).await;
     let client = client().with_retries(retries);
     let error = client.resolve(&name(&server.address, "api:1"), None).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
-    assert!(told(&error).contains("was silent for 0.05 seconds"), "{}", told(&error));
+    assert!(told(&error).contains("was silent for 0.4 seconds"), "{}", told(&error));
     assert_eq!(server.count("GET", "/v2/api/manifests/1"), 2);
 }
 

@@ -1,0 +1,80 @@
+//! `boxwright check`: whether a cluster could pull an image, or the user push it. No engine is needed.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use boxwright_core::{Anonymous, Credentials, ImageRef, Platform, Result, Session};
+use boxwright_registry::{Client, Pullable, StoredCredentials};
+use serde_json::json;
+
+use crate::app::{App, parse};
+use crate::args::{CheckArgs, EngineArgs, Format};
+use crate::exit_code::Outcome;
+use crate::render::bytes;
+
+pub(super) async fn run(args: &CheckArgs, app: &App) -> Outcome {
+    let image: ImageRef = parse(&args.image)?;
+    let platform: Option<Platform> = args.platform.as_deref().map(parse).transpose()?;
+    let session = app.session(&app.settings(&EngineArgs::default())?, Some(&image))?;
+    let (credentials, whose) = match args.who.as_deref() {
+        None => (session.credentials.clone(), "you".to_owned()),
+        Some(who) => (credentials(who, &image, app)?, named(who)),
+    };
+    let client = Client::new(&app.host, session.registries.clone(), credentials);
+    let is_json = args.format.format == Format::Json;
+    let asked = async {
+        if args.push {
+            client.check_push(&image).await?;
+            return print_push(&image, &whose, is_json, app);
+        }
+        let found = client.check(&image, platform.as_ref()).await?;
+        print(&image, &found, &whose, is_json, app)
+    };
+    tokio::select! {
+        biased;
+        () = app.cancel.cancelled() => Err(Session::cancelled().into()),
+        checked = asked => Ok(checked.map(|()| ExitCode::SUCCESS)?),
+    }
+}
+
+fn credentials(who: &str, image: &ImageRef, app: &App) -> Result<Arc<dyn Credentials>> {
+    Ok(match who.strip_prefix("helper:") {
+        Some(name) => Arc::new(StoredCredentials::of_helper(&app.host, name, image.registry())?),
+        None if who == "anonymous" => Arc::new(Anonymous),
+        None => Arc::new(StoredCredentials::of_file(&app.host, Path::new(who))?),
+    })
+}
+
+fn named(who: &str) -> String {
+    match who.strip_prefix("helper:") {
+        Some(name) => format!("whoever `docker-credential-{name}` knows"),
+        None if who == "anonymous" => "everyone".to_owned(),
+        None => format!("whoever has `{who}`"),
+    }
+}
+
+fn print(image: &ImageRef, found: &Pullable, whose: &str, is_json: bool, app: &App) -> Result<()> {
+    if is_json {
+        return app.console.json(&json!({
+            "image": image, "pinned": found.image, "pullable": true, "platform": found.platform,
+            "layers": found.layers, "size": found.size,
+        }));
+    }
+    let platform = found.platform.as_ref().map(|it| format!(" for `{it}`")).unwrap_or_default();
+    let layers = match found.layers {
+        1 => "1 layer".to_owned(),
+        count => format!("{count} layers"),
+    };
+    let size = bytes(found.size);
+    app.console.say(&format!("{whose} can pull `{image}`{platform}: {layers}, {size}"));
+    app.console.data(&found.image.to_string())
+}
+
+fn print_push(image: &ImageRef, whose: &str, is_json: bool, app: &App) -> Result<()> {
+    if is_json {
+        return app.console.json(&json!({ "image": image, "pushable": true }));
+    }
+    app.console.say(&format!("{whose} can push to `{}`", image.name()));
+    Ok(())
+}
