@@ -1,0 +1,240 @@
+//! What is asked of a builder, and what it answers.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::image_ref::ImageRef;
+use crate::platform::Platform;
+
+/// Everything an engine needs to build one image: a plain value, so it can be
+/// logged, compared, and replayed on another engine. Values of secrets, ssh agents and a tar on
+/// standard input are in the [`Session`](crate::Session).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct BuildRequest {
+    /// Where the files come from.
+    pub context: ContextSource,
+    /// The Dockerfile.
+    pub dockerfile: DockerfileSource,
+    /// Names the image gets. Empty means it is known by its id alone.
+    pub tags: Vec<ImageRef>,
+    /// Values for `ARG`. Sorted, so that equal requests are equal bytes.
+    pub build_args: BTreeMap<String, String>,
+    /// Labels the image gets beside those of the Dockerfile.
+    pub labels: BTreeMap<String, String>,
+    /// The stage to build. Default: the last one.
+    pub target: Option<String>,
+    /// The platform to build for. Default: the engine's own.
+    pub platform: Option<Platform>,
+    /// Whether results of earlier builds are used.
+    pub cache: CacheUse,
+    /// When base images are pulled.
+    pub pull: PullPolicy,
+    /// The network of `RUN` steps.
+    pub network: NetworkMode,
+    /// Lines added to `/etc/hosts` of `RUN` steps.
+    pub extra_hosts: Vec<ExtraHost>,
+    /// The size of `/dev/shm` in `RUN` steps, in bytes. Default: the engine's, mostly 64 MiB.
+    pub shm_size: Option<u64>,
+    /// Images whose steps may be taken instead of being run.
+    pub cache_from: Vec<ImageRef>,
+    /// Ids of the session's secrets that steps may mount.
+    pub secrets: Vec<String>,
+    /// Ids of the session's ssh agents that steps may mount.
+    pub ssh: Vec<String>,
+    /// What the caller does with the image next.
+    #[serde(default)]
+    pub next: NextUse,
+    /// Further contexts, by the names that `FROM` and `--from` have for them.
+    #[serde(default)]
+    pub contexts: BTreeMap<String, NamedContext>,
+    /// The format of manifest and config. Default: what the config needs, OCI wherever that is enough.
+    #[serde(default)]
+    pub format: Option<ImageFormat>,
+    /// Ids of secrets whose values may be in the image. The portable builder fails when it finds another one there.
+    #[serde(default)]
+    pub allow_secret_in_layer: Vec<String>,
+}
+
+impl BuildRequest {
+    /// Returns a request to build the folder or stream `context` by its `Dockerfile`.
+    #[must_use]
+    pub fn new(context: ContextSource) -> Self {
+        Self {
+            context,
+            dockerfile: DockerfileSource::default(),
+            tags: Vec::new(),
+            build_args: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            target: None,
+            platform: None,
+            cache: CacheUse::default(),
+            pull: PullPolicy::default(),
+            network: NetworkMode::default(),
+            extra_hosts: Vec::new(),
+            shm_size: None,
+            cache_from: Vec::new(),
+            secrets: Vec::new(),
+            ssh: Vec::new(),
+            next: NextUse::default(),
+            contexts: BTreeMap::new(),
+            format: None,
+            allow_secret_in_layer: Vec::new(),
+        }
+    }
+}
+
+/// What the caller does with an image next. It changes nothing about the image: an engine may use it to begin
+/// early with what takes time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NextUse {
+    /// Nothing that an engine could prepare.
+    #[default]
+    Nothing,
+    /// A push.
+    Push,
+}
+
+/// Where the files of a build come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ContextSource {
+    /// A folder on this machine.
+    Folder(PathBuf),
+    /// A tar stream, plain or compressed with gzip, bzip2, xz or zstd, taken from the session.
+    Tar,
+    /// A git or HTTP address.
+    Address(String),
+    /// No files at all: the Dockerfile is given as text.
+    Empty,
+}
+
+/// The format of an image's manifest and config.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ImageFormat {
+    /// That of the OCI image specification.
+    Oci,
+    /// Docker's, version 2, schema 2.
+    Docker,
+}
+
+/// A further context of a build: files, or an image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NamedContext {
+    /// A folder on this machine.
+    Folder(PathBuf),
+    /// A git or HTTP address.
+    Address(String),
+    /// An image, of the store or of its registry.
+    Image(ImageRef),
+    /// An image of an OCI layout on this machine.
+    Layout {
+        /// The layout.
+        folder: PathBuf,
+        /// The image's tag or digest. Default: there is only one.
+        reference: Option<String>,
+    },
+}
+
+/// The Dockerfile of a build.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DockerfileSource {
+    /// The first of `Dockerfile` and `Containerfile` at the root of the context.
+    #[default]
+    Default,
+    /// A path: absolute, or relative to the root of the context.
+    Path(PathBuf),
+    /// Its text.
+    Text(String),
+}
+
+/// Whether results of earlier builds are used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CacheUse {
+    /// They are.
+    #[default]
+    Use,
+    /// Every step runs again.
+    Ignore,
+}
+
+/// When images are pulled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PullPolicy {
+    /// Always; a newer image replaces the local one.
+    Always,
+    /// When there is no local image of that name.
+    #[default]
+    Missing,
+    /// Never; a missing image is an error.
+    Never,
+}
+
+/// The network of a container.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NetworkMode {
+    /// The engine's own default.
+    #[default]
+    Default,
+    /// The host's network.
+    Host,
+    /// No network.
+    None,
+}
+
+/// One line for `/etc/hosts`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExtraHost {
+    /// The host name.
+    pub name: String,
+    /// Its address.
+    pub address: HostAddress,
+}
+
+/// The address of an [`ExtraHost`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HostAddress {
+    /// This address.
+    Ip(IpAddr),
+    /// Whatever the engine calls the machine it runs on: `host-gateway`.
+    HostGateway,
+}
+
+/// What a build came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct BuildOutput {
+    /// The image's id: the digest of its config.
+    pub id: Digest,
+    /// The manifest's digest, where the engine has a manifest before a push.
+    pub digest: Option<Digest>,
+    /// The names it got.
+    pub tags: Vec<ImageRef>,
+    /// The way it was built, such as `buildkit`.
+    pub builder: String,
+    /// The images that stages started or copied from, by their names as they are written, with the digests of
+    /// their manifests. Empty where the builder does not tell.
+    #[serde(default)]
+    pub bases: BTreeMap<String, Digest>,
+}
+
+impl BuildOutput {
+    /// Returns the outcome of a build that `builder` made.
+    #[must_use]
+    pub fn new(id: Digest, tags: Vec<ImageRef>, builder: impl Into<String>) -> Self {
+        Self { id, digest: None, tags, builder: builder.into(), bases: BTreeMap::new() }
+    }
+}
