@@ -176,9 +176,21 @@ impl Error {
         if shown.len() < instruction.len() {
             shown.push('…');
         }
-        Self::new(ErrorKind::BuildFailed, format!("`{shown}` exited with status {exit_code}"))
-            .with_context("step", instruction)
-            .with_context("exit code", exit_code.to_string())
+        let error =
+            Self::new(ErrorKind::BuildFailed, format!("`{shown}` exited with status {exit_code}"))
+                .with_context("step", instruction)
+                .with_context("exit code", exit_code.to_string());
+        // What a shell says by these: POSIX, Shell Command Language, 2.8.2.
+        match exit_code {
+            126 => error.with_remedy("make the program executable: it was found, and cannot be run"),
+            127 => error.with_remedy(
+                "check the spelling of the program, or install it in an earlier step: the image has no such file",
+            ),
+            137 => error.with_remedy(
+                "give the step more memory: it was killed, most often because there was no more",
+            ),
+            _ => error,
+        }
     }
 
     /// Adds why it happened, as the error that was met.
@@ -337,6 +349,8 @@ mod tests {
             Error::step_failed("RUN [ -e /x ]", 1).to_string(),
             "`RUN [ -e /x ]` exited with status 1"
         );
+        assert_eq!(Error::step_failed("RUN make", 1).remedy(), None);
+        assert!(Error::step_failed("RUN maek", 127).remedy().unwrap().contains("spelling"));
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! Which files a `COPY` or `ADD` takes.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use boxwright_context::ignore::Rules;
-use boxwright_core::{Digest, Error, ErrorKind, Result};
+use boxwright_core::{Digest, Error, ErrorKind, Result, nearest};
 use boxwright_dockerfile::instruction::Kind as Instruction;
 use boxwright_dockerfile::plan::{CopyItem, CopyStep};
 use boxwright_image::tar::{Header, Kind};
@@ -302,11 +303,30 @@ fn excludes(rules: &Rules, path: &Path) -> bool {
 
 fn missing(files: &Files, verb: &str, path: &Path) -> Error {
     let error = Error::new(ErrorKind::NotFound, format!("cannot {verb} `/{}`", path.display()));
-    match (&files.origin, files.ignore_file()) {
-        (Origin::Context(..), Some(name)) => error
-            .with_cause(format!("it is not in the context, or `{name}` excludes it"))
-            .with_remedy(format!("correct the path, or include it in `{name}`")),
-        (Origin::Context(..), None) => error.with_cause("it is not in the context"),
-        _ => error.with_cause("it is not in the stage or image that it is taken from"),
+    let (place, ignored) = match (&files.origin, files.ignore_file()) {
+        (Origin::Context(..), Some(name)) => (
+            format!("the context, or `{name}` excludes it"),
+            format!(", or include it in `{name}`"),
+        ),
+        (Origin::Context(..), None) => ("the context".to_owned(), String::new()),
+        _ => ("the stage or image that it is taken from".to_owned(), String::new()),
+    };
+    let correct = match meant(files, path) {
+        Some(meant) => format!("write `/{}`, if that is meant", meant.display()),
+        None => "correct the path".to_owned(),
+    };
+    error.with_cause(format!("it is not in {place}")).with_remedy(format!("{correct}{ignored}"))
+}
+
+/// Returns the path that `path` is most probably a slip for: a name beside it, or the same name elsewhere.
+fn meant<'f>(files: &'f Files, path: &Path) -> Option<&'f Path> {
+    let name = path.file_name()?.to_str()?;
+    let siblings: Vec<&Path> = files.paths().filter(|it| it.parent() == path.parent()).collect();
+    let names: Vec<&str> =
+        siblings.iter().filter_map(|it| it.file_name().and_then(OsStr::to_str)).collect();
+    if let Some(near) = nearest(name, &names) {
+        return siblings.into_iter().find(|it| it.file_name() == Some(OsStr::new(near)));
     }
+    let mut same = files.paths().filter(|it| it.file_name() == path.file_name());
+    same.next().filter(|_| same.next().is_none())
 }

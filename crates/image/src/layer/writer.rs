@@ -115,8 +115,9 @@ impl<W: Write> CanonicalWriter<W> {
     /// [`ErrorKind::InvalidInput`] when no layer can have the entry, or the file changes while it is read;
     /// [`ErrorKind::Bug`] when its place is not after what was written before.
     pub fn add(&mut self, header: &Header, content: &mut dyn Read) -> Result<()> {
-        let header =
-            canonical::canonical_header(header).map_err(|cause| refused(&header.path, cause))?;
+        let header = canonical::canonical_header(header).map_err(|cause| {
+            refused(&header.path, cause).with_remedy("rename it, or leave it out of the image")
+        })?;
         self.place(&header.path)?;
         match &header.kind {
             Kind::Folder => drop(self.folders.insert(header.path.clone())),

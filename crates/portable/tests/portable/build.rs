@@ -303,5 +303,22 @@ async fn what_cannot_be_done_says_why() {
         let error = bench.build().await.err().expect(dockerfile);
         assert_eq!((error.kind(), error.to_string().as_str()), (kind, message));
         assert!(error.context().iter().any(|(name, _)| *name == "location"), "{dockerfile}");
+        assert!(error.remedy().is_some(), "{dockerfile}: {error} without a remedy");
+    }
+}
+
+#[tokio::test]
+async fn a_path_that_is_not_there_is_answered_with_the_one_that_was_meant() {
+    for (dockerfile, remedy) in [
+        ("FROM scratch\nCOPY src/mian.py /\n", "write `/src/main.py`, if that is meant"),
+        ("FROM scratch\nCOPY main.py /\n", "write `/src/main.py`, if that is meant"),
+        ("FROM scratch\nCOPY config.toml /\n", "correct the path"),
+        (
+            "FROM scratch AS a\nCOPY src /app\nFROM scratch\nCOPY --from=a app/Main.py /\n",
+            "write `/app/main.py`, if that is meant",
+        ),
+    ] {
+        let error = Bench::new(dockerfile).file("src/main.py", 0o644, "").build().await.err();
+        assert_eq!(error.expect(dockerfile).remedy(), Some(remedy), "{dockerfile}");
     }
 }
