@@ -6,14 +6,15 @@ use clap::{Args, ValueEnum};
 use super::{EngineArgs, ProgressArgs};
 
 /// `boxwright build`.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:
   boxwright build . -t ghcr.io/acme/api:1.4 --push
   boxwright build . --secret id=token,src=token.txt --build-arg VERSION=1.4
   tar -c . | boxwright build - -t api
-  boxwright build . --output type=oci,dest=api.tar")]
+  boxwright build . --output type=oci,dest=api.tar
+  boxwright build spec.yaml --push")]
 pub(crate) struct BuildArgs {
-    /// The folder with the files; `-` reads a tar, or a Dockerfile alone, from standard input
+    /// The folder with the files, or an image specification (`.yaml`, `.toml`, `.json`); `-` reads a tar, or a Dockerfile alone, from standard input
     #[arg(value_name = "CONTEXT")]
     pub(crate) context: String,
     /// The Dockerfile; `-` reads it from standard input [default: CONTEXT/Dockerfile]
@@ -25,6 +26,9 @@ pub(crate) struct BuildArgs {
     /// Push the image under all its names, and print each with its digest
     #[arg(long)]
     pub(crate) push: bool,
+    /// Build an image specification even if the registry has its image
+    #[arg(long)]
+    pub(crate) force: bool,
 
     /// A further context for `FROM` and `--from`: `NAME=FOLDER`, `NAME=docker-image://IMAGE`,
     /// `NAME=oci-layout://FOLDER[:TAG]`, or a git or HTTP address; may be repeated

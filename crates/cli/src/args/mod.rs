@@ -6,6 +6,7 @@ mod config;
 mod images;
 mod login;
 mod run;
+mod spec;
 mod store;
 mod transfer;
 
@@ -15,6 +16,7 @@ pub(crate) use config::{CompletionsArgs, ConfigArgs, ConfigCommand};
 pub(crate) use images::{ImagesArgs, InspectArgs, RemoveArgs, TagArgs};
 pub(crate) use login::{LoginArgs, LogoutArgs};
 pub(crate) use run::RunArgs;
+pub(crate) use spec::{SpecArgs, SpecCommand};
 pub(crate) use store::{DfArgs, PruneArgs};
 pub(crate) use transfer::{PullArgs, PushArgs};
 
@@ -42,8 +44,10 @@ pub(crate) struct Cli {
 /// One subcommand.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Build an image from a Dockerfile
+    /// Build an image from a Dockerfile or an image specification
     Build(Box<BuildArgs>),
+    /// Show what an image specification comes to
+    Spec(SpecArgs),
     /// Push images to the registries in their names
     Push(PushArgs),
     /// Pull images from the registries in their names

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use boxwright_core::{BuildOutput, Digest, Host, Result};
+use boxwright_core::{BuildOutput, Digest, Host, ImageRef, Result};
 use serde_json::{Map, Value};
 
 use super::destination;
@@ -31,6 +31,15 @@ impl ResultFiles {
     /// Returns whether the image's id is kept in a file.
     pub(crate) fn keep_id(&self) -> bool {
         self.id.is_some()
+    }
+
+    /// Writes the metadata of an image that was not built, since its registry has it.
+    pub(crate) fn write_found(&self, image: &ImageRef, digest: &Digest) -> Result<()> {
+        let Some(file) = &self.metadata else { return Ok(()) };
+        let metadata = serde_json::json!({
+            "containerimage.digest": digest, "image.name": image.to_string(),
+        });
+        destination::write(METADATA, file, format!("{metadata:#}\n").as_bytes())
     }
 
     /// Writes them. `pushed` is the digest that a registry gave.

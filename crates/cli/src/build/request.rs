@@ -24,12 +24,13 @@ pub(crate) struct Prepared {
     pub(crate) files: ResultFiles,
 }
 
-/// Reads and checks all that the flags name, before any engine is asked.
+/// Reads and checks all that the flags name, before any engine is asked. `further` are secrets that no flag names.
 pub(crate) async fn prepare(
     args: &BuildArgs,
     settings: &Settings,
     host: &Host,
     stdout_is_terminal: bool,
+    further: BTreeMap<String, Secret>,
     cancel: &CancellationToken,
 ) -> Result<Prepared> {
     let tags = args.tag.iter().map(|name| parse(name)).collect::<Result<Vec<ImageRef>>>()?;
@@ -47,9 +48,10 @@ pub(crate) async fn prepare(
     let mut request = BuildRequest::new(source.context);
     request.dockerfile = source.dockerfile;
     request.tags = tags;
-    request.secrets = secrets.keys().cloned().collect();
+    request.secrets = secrets.keys().chain(further.keys()).cloned().collect();
     request.ssh = agents.keys().cloned().collect();
     options.apply(&mut request);
+    let secrets = secrets.into_iter().chain(further).collect();
     Ok(Prepared { request, secrets, agents, input: source.input, outputs, files })
 }
 

@@ -73,7 +73,8 @@ fn from_variable(id: &str, name: &str, host: &Host) -> Result<Secret> {
     Ok(Secret::from(value))
 }
 
-fn from_file(id: &str, file: &Path) -> Result<Secret> {
+/// Reads a secret that is a file.
+pub(crate) fn from_file(id: &str, file: &Path) -> Result<Secret> {
     let cannot = |cause: &str| {
         wrong(format!("cannot read the secret `{id}`"))
             .with_cause(format!("`{}`: {cause}", file.display()))

@@ -1,28 +1,48 @@
 //! `boxwright build`: builds an image, and writes, pushes and prints what was asked for.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
 use boxwright_core::{
-    BuildOutput, BuildRequest, Engine, Error, LocalImage, PushOutput, RemoveRequest, Result,
-    Session,
+    BuildOutput, BuildRequest, Engine, Error, ErrorKind, LocalImage, PushOutput, RemoveRequest,
+    Result, Secret, Session,
 };
 
-use super::push;
+use super::{build_spec, push};
 use crate::app::{App, Opened};
 use crate::args::BuildArgs;
 use crate::build::{Outputs, ResultFiles, prepare, write_outputs};
-use crate::exit_code::Outcome;
+use crate::exit_code::{Failure, Outcome};
 use crate::render::{elapsed, short_id};
 
 pub(super) async fn run(args: &BuildArgs, app: &App) -> Outcome {
+    if boxwright_spec::SpecFile::is_one(&args.context) {
+        return build_spec::run(args, app).await;
+    }
+    if args.force {
+        return Err(Error::new(ErrorKind::InvalidInput, "`--force` is for image specifications")
+            .with_cause("a build from a Dockerfile is never left out")
+            .with_remedy("leave it out; `--no-cache` runs every step again")
+            .into());
+    }
+    let done = build(args, BTreeMap::new(), app).await?;
+    done.end(args, app)
+}
+
+/// Builds, and writes and pushes what was asked for. `secrets` come beside those that flags name.
+pub(super) async fn build(
+    args: &BuildArgs,
+    secrets: BTreeMap<String, Secret>,
+    app: &App,
+) -> Result<Done, Failure> {
     let mut settings = app.settings(&args.engine)?;
     if let Some(builder) = &args.builder {
         settings = settings.with_builder(builder, "--builder");
     }
     let terminal = app.console.stdout_is_terminal();
-    let prepared = prepare(args, &settings, &app.host, terminal, &app.cancel).await?;
+    let prepared = prepare(args, &settings, &app.host, terminal, secrets, &app.cancel).await?;
     let mut session = app.session(&settings, prepared.request.tags.first())?;
     session.secrets = Arc::new(prepared.secrets);
     session.ssh_agents = Arc::new(prepared.agents);
@@ -46,12 +66,8 @@ pub(super) async fn run(args: &BuildArgs, app: &App) -> Outcome {
     let result = work.run().await;
     drop(session);
     progress.finish().await;
-    let done = result?;
-    if !prepared.outputs.take_stdout() {
-        print(&done, args, app)?;
-    }
-    // What was pushed before one push failed is told all the same.
-    done.failed.map_or(Ok(ExitCode::SUCCESS), |error| Err(error.into()))
+    let takes_stdout = prepared.outputs.take_stdout();
+    Ok(Done { takes_stdout, ..result? })
 }
 
 /// Says which engine and builder were chosen, and why.
@@ -81,11 +97,27 @@ struct Work<'a> {
 }
 
 /// What it came to.
-struct Done {
+pub(super) struct Done {
     output: BuildOutput,
     pushed: Vec<PushOutput>,
     failed: Option<Error>,
     kept: bool,
+    takes_stdout: bool,
+}
+
+impl Done {
+    /// Prints it, and fails if a push did. What was pushed before that is told all the same.
+    pub(super) fn end(self, args: &BuildArgs, app: &App) -> Outcome {
+        if !self.takes_stdout {
+            print(&self, args, app)?;
+        }
+        self.failed.map_or(Ok(ExitCode::SUCCESS), |error| Err(error.into()))
+    }
+
+    /// Fails if a push did, and prints nothing.
+    pub(super) fn check(self) -> Result<()> {
+        self.failed.map_or(Ok(()), Err)
+    }
 }
 
 impl Work<'_> {
@@ -112,7 +144,7 @@ impl Work<'_> {
         if failed.is_none() {
             self.files.write(&output, pushed.first().map(|it| &it.digest))?;
         }
-        Ok(Done { output, pushed, failed, kept: !passing })
+        Ok(Done { output, pushed, failed, kept: !passing, takes_stdout: false })
     }
 
     async fn write(&self, output: &BuildOutput) -> Result<()> {
@@ -131,7 +163,7 @@ impl Work<'_> {
         let mut session = self.session.clone();
         session.cancel = boxwright_core::CancellationToken::new();
         match self.engine.remove(&request, &session).await {
-            Err(error) if error.kind() != boxwright_core::ErrorKind::Conflict => Err(error),
+            Err(error) if error.kind() != ErrorKind::Conflict => Err(error),
             _ => Ok(()),
         }
     }

@@ -1,6 +1,7 @@
 //! What each subcommand does: one file for each.
 
 mod build;
+mod build_spec;
 mod check;
 mod completions;
 mod config;
@@ -17,6 +18,7 @@ mod pull;
 mod push;
 mod remove;
 mod run;
+mod spec;
 mod tag;
 mod version;
 
@@ -28,6 +30,7 @@ use crate::exit_code::Outcome;
 pub(crate) async fn run(command: Command, app: &App) -> Outcome {
     match command {
         Command::Build(args) => build::run(&args, app).await,
+        Command::Spec(args) => spec::run(&args, app),
         Command::Push(args) => push::run(&args, app).await,
         Command::Pull(args) => pull::run(&args, app).await,
         Command::Exists(args) => exists::run(&args, app).await,

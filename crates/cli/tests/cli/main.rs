@@ -10,6 +10,7 @@ mod images;
 mod outputs;
 mod settings;
 mod signals;
+mod spec;
 mod store;
 mod transfer;
 mod usage;

@@ -8,7 +8,7 @@ use boxwright_core::{Error, ErrorKind, Host, PullPolicy, Result};
 use serde::de::DeserializeOwned;
 
 use super::effective::Table;
-use super::model::{BuildTable, ProgressMode, ProjectFile, UserFile};
+use super::model::{BuildTable, ProgressMode, ProjectFile, SpecTable, UserFile};
 use super::{Setting, Settings, report};
 use crate::list;
 
@@ -115,6 +115,7 @@ fn merge(host: &Host, user: Option<Text>, project: Option<Text>) -> Result<Setti
         layer(&mut settings.engine, file.engine.r#use.clone(), &origin);
         settings.prefer(file.engine.prefer.clone(), &origin);
         settings.build(file.build.clone(), &origin);
+        settings.images(file.spec.clone());
         settings.user = file;
         settings.files.push(text.path);
     }
@@ -128,6 +129,7 @@ fn merge(host: &Host, user: Option<Text>, project: Option<Text>) -> Result<Setti
         layer(&mut settings.engine, file.engine.r#use, &origin);
         settings.prefer(file.engine.prefer, &origin);
         settings.build(file.build, &origin);
+        settings.images(file.spec);
         settings.files.push(text.path);
     }
     if let Some(engine) = host.variable("BOXWRIGHT_ENGINE") {
@@ -160,6 +162,7 @@ impl Settings {
             platform: None,
             pull: None,
             progress: None,
+            spec: SpecTable::default(),
             files: Vec::new(),
             effective,
         }
@@ -169,6 +172,12 @@ impl Settings {
         if let Some(value) = engines {
             self.preference = Setting { value, origin: origin.to_owned() };
         }
+    }
+
+    fn images(&mut self, table: SpecTable) {
+        let set = &mut self.spec;
+        set.python_image = table.python_image.or(set.python_image.take());
+        set.micromamba_image = table.micromamba_image.or(set.micromamba_image.take());
     }
 
     fn build(&mut self, table: BuildTable, origin: &str) {

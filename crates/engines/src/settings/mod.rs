@@ -16,7 +16,8 @@ use boxwright_core::{Choice, Origin, PullPolicy, RegistrySettings};
 
 pub use effective::Effective;
 pub use model::{
-    BuildTable, EngineTable, ProgressMode, ProjectEngineTable, ProjectFile, UserFile, schema,
+    BuildTable, EngineTable, ProgressMode, ProjectEngineTable, ProjectFile, SpecTable, UserFile,
+    schema,
 };
 
 /// A value, and where it came from.
@@ -38,6 +39,7 @@ pub struct Settings {
     platform: Option<Setting<String>>,
     pull: Option<Setting<PullPolicy>>,
     progress: Option<Setting<ProgressMode>>,
+    spec: SpecTable,
     files: Vec<PathBuf>,
     effective: effective::Table,
 }
@@ -78,6 +80,12 @@ impl Settings {
     #[must_use]
     pub fn progress(&self) -> Option<&Setting<ProgressMode>> {
         self.progress.as_ref()
+    }
+
+    /// Returns the images that image specifications take where they name none.
+    #[must_use]
+    pub fn spec(&self) -> &SpecTable {
+        &self.spec
     }
 
     /// Returns how single registries are reached.

@@ -14,6 +14,8 @@ pub struct UserFile {
     pub engine: EngineTable,
     /// How images are built.
     pub build: BuildTable,
+    /// Images that image specifications take where they name none.
+    pub spec: SpecTable,
     /// How single registries are reached, by host with port.
     pub registry: BTreeMap<String, RegistrySetting>,
 }
@@ -57,6 +59,18 @@ pub struct BuildTable {
     pub progress: Option<ProgressMode>,
 }
 
+/// The `[spec]` table of both files.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SpecTable {
+    /// The base image of a specification that names none; `{version}` is its version of Python. Default:
+    /// `docker.io/library/python:{version}-slim-bookworm`.
+    pub python_image: Option<String>,
+    /// Where `/usr/bin/micromamba` is taken from, for packages of conda. Default:
+    /// `docker.io/mambaorg/micromamba:2.0.3-debian12-slim`.
+    pub micromamba_image: Option<String>,
+}
+
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -81,6 +95,8 @@ pub struct ProjectFile {
     pub engine: ProjectEngineTable,
     /// How images are built.
     pub build: BuildTable,
+    /// Images that image specifications take where they name none.
+    pub spec: SpecTable,
 }
 
 /// The `[engine]` table of a project's file.
