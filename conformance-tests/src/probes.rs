@@ -4,10 +4,10 @@
 //! the kind `Unsupported`, a reason and a remedy, and say the same in the request's error as in its declaration.
 
 use boxwright_core::{
-    ArchiveFormat, BuildRequest, Capability, ContextSource, DockerfileSource, Error, ErrorKind,
-    ExportRequest, ExtraHost, HostAddress, ImageFormat, ImportRequest, LocalImage, NamedContext,
-    NetworkMode, Platform, PullRequest, PushRequest, RemoveRequest, Result, RunRequest, Secret,
-    Support,
+    ArchiveFormat, BuildRequest, CaBundle, Capability, ContextSource, DockerfileSource, Error,
+    ErrorKind, ExportRequest, ExtraHost, HostAddress, ImageFormat, ImportRequest, LocalImage,
+    NamedContext, NetworkMode, Platform, PullRequest, PushRequest, RemoveRequest, Result,
+    RunRequest, Secret, Support,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -50,6 +50,7 @@ probes! {
     "build-extra-hosts", BuildExtraHosts;
     "build-shm-size", BuildShmSize;
     "build-network", BuildNetwork;
+    "build-ca-bundle", BuildCaBundle;
     "push", Push;
     "pull", Pull;
     "inspect", Inspect;
@@ -148,6 +149,12 @@ async fn attempt(cx: &Cx, capability: Capability) -> CaseResult<Result<()>> {
         Capability::BuildShmSize => built(cx, |request| request.shm_size = Some(1 << 20)).await?,
         Capability::BuildNetwork => {
             built(cx, |request| request.network = NetworkMode::None).await?
+        }
+        Capability::BuildCaBundle => {
+            let pem = b"-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n";
+            session.ca_bundle = Some(CaBundle::parse(pem.to_vec())?);
+            let request = cx.request("FROM scratch\nLABEL a=1\n")?;
+            cx.attempt_in(&request, session).await.result.map(drop)
         }
         Capability::Push => {
             let remote = cx.name_in(RegistryKind::Open)?;

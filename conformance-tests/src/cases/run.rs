@@ -1,7 +1,8 @@
 //! `RUN`: what it sees, what it leaves, and how it fails.
 
 use boxwright_core::{
-    CacheUse, Capability, ErrorKind, ExtraHost, Feature, HostAddress, NetworkMode, StepResult,
+    CaBundle, CacheUse, Capability, ErrorKind, ExtraHost, Feature, HostAddress, NetworkMode,
+    StepResult,
 };
 
 use super::{RUN, RUN_ONLY, expect_mentions};
@@ -98,6 +99,18 @@ pub(super) const CASES: &[Case] = &[
         needs: &[Capability::Build, Capability::BuildRun, Capability::BuildNetwork],
         features: &[],
         run: |cx| Box::pin(no_network(cx)),
+    },
+    Case {
+        id: "run/ca-bundle",
+        promise: "a step trusts the given authorities beside those of its image, and nothing of them stays in it",
+        needs: &[
+            Capability::Build,
+            Capability::BuildRun,
+            Capability::Export,
+            Capability::BuildCaBundle,
+        ],
+        features: &[],
+        run: |cx| Box::pin(ca_bundle(cx)),
     },
 ];
 
@@ -228,6 +241,33 @@ async fn extra_hosts(cx: Cx) -> CaseResult {
     if image.has("/etc/hosts") {
         let hosts = image.text("/etc/hosts").await?;
         expect!(!hosts.contains("added.test"), "the host is in the image: {hosts:?}");
+    }
+    Ok(())
+}
+
+async fn ca_bundle(cx: Cx) -> CaseResult {
+    const OURS: &str = "-----BEGIN CERTIFICATE-----\nT1VSUw==\n-----END CERTIFICATE-----\n";
+    const PLACE: &str = "/etc/ssl/certs/ca-certificates.crt";
+    cx.write("theirs", 0o644, "theirs\n")?;
+    // The history has the command, so that is not to have the word as it is.
+    let text = format!(
+        "FROM {}\nCOPY theirs {PLACE}\nRUN for file in {PLACE} $SSL_CERT_FILE $REQUESTS_CA_BUNDLE $PIP_CERT \
+         $CURL_CA_BUNDLE $GIT_SSL_CAINFO; do grep -q theirs $file && grep -q T1V''SUw== $file && echo both >> /out \
+         || exit 1; done; grep -q T1V''SUw== $NODE_EXTRA_CA_CERTS\n",
+        cx.base()?
+    );
+    let mut session = cx.session();
+    session.ca_bundle = Some(CaBundle::parse(OURS.into())?);
+    let request = cx.request(&text)?;
+    let output = cx.attempt_in(&request, session).await.result?;
+    let image = cx.read(output.id).await?;
+    expect_eq!(image.text("/out").await?, "both\n".repeat(6));
+    expect_eq!(image.text(PLACE).await?, "theirs\n");
+    for (what, bytes) in image.all_bytes().await? {
+        for word in ["T1VSUw==", "boxwright-ca-bundle"] {
+            let found = bytes.windows(word.len()).any(|window| window == word.as_bytes());
+            expect!(!found, "`{word}` is in {what}");
+        }
     }
     Ok(())
 }

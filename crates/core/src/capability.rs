@@ -66,6 +66,8 @@ named_enum! {
         BuildShmSize = "build-shm-size",
         /// Chooses the network of build steps.
         BuildNetwork = "build-network",
+        /// Lets build steps trust further certificate authorities.
+        BuildCaBundle = "build-ca-bundle",
         /// Pushes from the engine's own store.
         Push = "push",
         /// Pulls into the engine's own store.

@@ -42,8 +42,8 @@ impl Checked {
     }
 }
 
-/// The capabilities that the options of a build need.
-fn needs_of(request: &BuildRequest) -> Vec<Capability> {
+/// The capabilities that the options of a build need, and what it is given beside them.
+fn needs_of(request: &BuildRequest, session: &Session) -> Vec<Capability> {
     let mut needs = vec![Capability::Build];
     let mut need = |capability, is_needed| {
         if is_needed {
@@ -61,6 +61,7 @@ fn needs_of(request: &BuildRequest) -> Vec<Capability> {
     need(Capability::BuildExtraHosts, !request.extra_hosts.is_empty());
     need(Capability::BuildShmSize, request.shm_size.is_some());
     need(Capability::BuildNetwork, request.network != NetworkMode::Default);
+    need(Capability::BuildCaBundle, session.ca_bundle.is_some());
     needs
 }
 
@@ -150,7 +151,7 @@ impl Engine for Checked {
     async fn build(&self, request: &BuildRequest, session: &Session) -> Result<BuildOutput> {
         let call = async {
             validate_build(request, session)?;
-            self.gate(session, &needs_of(request))?;
+            self.gate(session, &needs_of(request, session))?;
             self.0.build(request, session).await
         };
         self.stamp(Operation::Build, call.await)

@@ -7,6 +7,7 @@
 //! This crate knows no engine, no wire format, and no archive. It depends on no other crate of the
 //! workspace, and every other one depends on it.
 
+mod ca_bundle;
 mod capability;
 mod catalog;
 mod checked;
@@ -33,6 +34,7 @@ mod store;
 pub use async_trait::async_trait;
 pub use tokio_util::sync::CancellationToken;
 
+pub use ca_bundle::CaBundle;
 pub use capability::{Capabilities, Capability, Support};
 pub use catalog::{Catalog, Choice, Origin, Selection, Survey};
 pub use checked::Checked;

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use tokio::io::AsyncRead;
 use tokio_util::sync::CancellationToken;
 
+use crate::ca_bundle::CaBundle;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventSink;
 use crate::host::Host;
@@ -79,6 +80,8 @@ pub struct Session {
     pub secrets: Arc<BTreeMap<String, Secret>>,
     /// Sockets of ssh agents, by id; `default` is the usual one.
     pub ssh_agents: Arc<BTreeMap<String, PathBuf>>,
+    /// What build steps trust beside the certificates of their image.
+    pub ca_bundle: Option<CaBundle>,
     /// Fires when the caller wants the call to end.
     pub cancel: CancellationToken,
     /// Where the engine reports what happens.
@@ -97,6 +100,7 @@ impl Session {
             registries: Arc::default(),
             secrets: Arc::default(),
             ssh_agents: Arc::default(),
+            ca_bundle: None,
             cancel: CancellationToken::new(),
             events: EventSink::discard(),
             host,
@@ -159,6 +163,7 @@ impl fmt::Debug for Session {
             .field("registries", &self.registries)
             .field("secrets", &self.secrets.keys())
             .field("ssh_agents", &self.ssh_agents)
+            .field("ca_bundle", &self.ca_bundle)
             .field("cancelled", &self.cancel.is_cancelled())
             .finish_non_exhaustive()
     }

@@ -190,6 +190,7 @@ fn a_project_cannot_say_where_or_as_whom_threat_38() {
         ("[engine]\npodman.host = 'tcp://evil:1'\n", "engine.podman"),
         ("[registry.'ghcr.io']\ninsecure = true\n", "registry"),
         ("[credentials]\n", "credentials"),
+        ("[build]\nca-bundle = '/evil.pem'\n", "build.ca-bundle"),
     ] {
         let place = Place::new().project(text);
         let error = place.load().unwrap_err();
@@ -198,6 +199,14 @@ fn a_project_cannot_say_where_or_as_whom_threat_38() {
         let remedy = place.plain(error.remedy().unwrap());
         assert_eq!(remedy, "move it to `~/.config/boxwright/config.toml`");
     }
+}
+
+#[test]
+fn a_user_says_whom_steps_trust() {
+    let settings = Place::new().user("[build]\nca-bundle = '/etc/ours.pem'\n").load().unwrap();
+    let bundle = settings.ca_bundle().unwrap();
+    assert_eq!(bundle.value, std::path::Path::new("/etc/ours.pem"));
+    assert!(bundle.origin.ends_with("config.toml"), "{}", bundle.origin);
 }
 
 #[test]

@@ -34,7 +34,8 @@ pub fn capability(capability: Capability, run: &Support) -> Option<Support> {
         | Capability::BuildSsh
         | Capability::BuildExtraHosts
         | Capability::BuildShmSize
-        | Capability::BuildNetwork => run.clone(),
+        | Capability::BuildNetwork
+        | Capability::BuildCaBundle => run.clone(),
         Capability::BuildCacheFrom => Support::Unsupported {
             reason: "the portable builder takes steps from its own cache alone",
             remedy: "leave `--cache-from` out",

@@ -34,7 +34,6 @@ pub struct ContainerWorker {
     api: Api,
     program: WorkerProgram,
     architecture: Option<String>,
-    ca_bundle: Option<Vec<u8>>,
     session: tokio::sync::Mutex<Option<Arc<Open>>>,
 }
 
@@ -46,17 +45,11 @@ struct Open {
 
 impl ContainerWorker {
     /// Returns a worker in the engine that `client` reaches. Its machine has `architecture`, by Go's name, if that is
-    /// known; otherwise the engine finds out when it starts the program. Steps trust the certificates in `ca_bundle`,
-    /// as PEM.
+    /// known; otherwise the engine finds out when it starts the program.
     #[must_use]
-    pub fn new(
-        client: Client,
-        program: WorkerProgram,
-        architecture: Option<String>,
-        ca_bundle: Option<Vec<u8>>,
-    ) -> Self {
+    pub fn new(client: Client, program: WorkerProgram, architecture: Option<String>) -> Self {
         let api = Api(client);
-        Self { api, program, architecture, ca_bundle, session: tokio::sync::Mutex::default() }
+        Self { api, program, architecture, session: tokio::sync::Mutex::default() }
     }
 
     async fn session(&self) -> Result<Arc<Open>> {
@@ -77,7 +70,7 @@ impl ContainerWorker {
         let connection = self.api.session(&exec).await?;
         let errors = Tail::default();
         let stream = Framed::new(connection, errors.clone());
-        match WorkerClient::connect(stream, self.ca_bundle.clone()).await {
+        match WorkerClient::connect(stream).await {
             Ok(client) => Ok(Open { client, errors }),
             Err(error) => Err(explain(error, &errors)),
         }

@@ -32,7 +32,6 @@ pub struct LocalWorker {
     host: Host,
     program: WorkerProgram,
     folder: PathBuf,
-    ca_bundle: Option<Vec<u8>>,
     running: tokio::sync::Mutex<Option<Arc<Running>>>,
 }
 
@@ -50,16 +49,10 @@ struct Process {
 }
 
 impl LocalWorker {
-    /// Returns a worker that keeps its program, layers and caches in `folder`. Its steps trust the certificates in
-    /// `ca_bundle`, as PEM.
+    /// Returns a worker that keeps its program, layers and caches in `folder`.
     #[must_use]
-    pub fn new(
-        host: Host,
-        program: WorkerProgram,
-        folder: PathBuf,
-        ca_bundle: Option<Vec<u8>>,
-    ) -> Self {
-        Self { host, program, folder, ca_bundle, running: tokio::sync::Mutex::default() }
+    pub fn new(host: Host, program: WorkerProgram, folder: PathBuf) -> Self {
+        Self { host, program, folder, running: tokio::sync::Mutex::default() }
     }
 
     /// Returns the worker, started if none is.
@@ -135,7 +128,7 @@ impl LocalWorker {
         let listening = tokio::spawn(listen(errors, Arc::clone(&said)));
         let mut process = Process { child, said, listening };
         let stream = tokio::io::join(output, input);
-        match WorkerClient::connect(stream, self.ca_bundle.clone()).await {
+        match WorkerClient::connect(stream).await {
             Ok(client) => Ok(Running { client, process: process.into() }),
             Err(error) => Err(process.explain(error).await),
         }
@@ -238,7 +231,7 @@ mod tests {
 
     async fn run(program: WorkerProgram, folder: &Path) -> Error {
         let host = Host::with_variables("/", [("PATH", "/usr/bin:/bin")]);
-        let worker = LocalWorker::new(host.clone(), program, folder.join("worker"), None);
+        let worker = LocalWorker::new(host.clone(), program, folder.join("worker"));
         let blobs = Layout::open(folder.join("blobs")).unwrap();
         let step = Step::new(StepId(0), vec!["true".into()]);
         worker.run(&step, &blobs, &Session::new(host)).await.unwrap_err()

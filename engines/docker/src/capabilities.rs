@@ -34,6 +34,10 @@ pub(crate) fn of(builder: Builder) -> Capabilities {
             reason: "the daemon chooses the format of its images itself",
             remedy: "leave `--format` out",
         },
+        Capability::BuildCaBundle => Support::Unsupported {
+            reason: "the daemon's own builder cannot be told whom steps trust",
+            remedy: "build with `--builder portable`",
+        },
         Capability::BuildContexts => Support::Unsupported {
             reason: "further contexts are not handed to the daemon's own builder",
             remedy: "put the files into the build context, or name the image in the Dockerfile",

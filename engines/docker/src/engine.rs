@@ -33,7 +33,7 @@ impl DockerEngine {
         info.rootless = Some(daemon.server.rootless);
         let worker = WorkerProgram::carried().ok().map(|program| {
             let architecture = daemon.server.platform.architecture().to_owned();
-            ContainerWorker::new(daemon.api.http.clone(), program, Some(architecture), None)
+            ContainerWorker::new(daemon.api.http.clone(), program, Some(architecture))
         });
         Self { info, capabilities: capabilities::of(builder), builder, daemon, worker }
     }

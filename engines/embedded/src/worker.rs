@@ -41,7 +41,7 @@ impl Worker {
                 Err(_) => return Ok(Self { local: None, support: NO_PROGRAM }),
             },
         };
-        let local = LocalWorker::new(host.clone(), program, images.join(FOLDER), None);
+        let local = LocalWorker::new(host.clone(), program, images.join(FOLDER));
         // With all rights there is nothing to find out, and trying takes as long as a short step.
         if has_all_rights(host) || local.probe().await.is_ok() {
             return Ok(Self { local: Some(local), support: Support::Native });

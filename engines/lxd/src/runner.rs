@@ -39,7 +39,7 @@ impl Runner {
         let started = session.cancellable(self.workers.session(session)).await?;
         let (instance, running) = started;
         let (stream, ending) = running.into_parts();
-        let connect = WorkerClient::connect(stream, None);
+        let connect = WorkerClient::connect(stream);
         let client = match session.cancellable(connect).await {
             Ok(client) => client,
             Err(error) if error.kind() == ErrorKind::Cancelled => return Err(error),

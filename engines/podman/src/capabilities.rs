@@ -32,6 +32,10 @@ pub(crate) fn of(_server: &Server) -> Capabilities {
             reason: "the service builds in Docker's format, which loses no instruction",
             remedy: "leave `--format` out",
         },
+        Capability::BuildCaBundle => Support::Unsupported {
+            reason: "the service's own builder cannot be told whom steps trust",
+            remedy: "build with `--builder portable`",
+        },
         Capability::BuildContexts => Support::Unsupported {
             reason: "further contexts are not handed to the service's own builder",
             remedy: "put the files into the build context, or name the image in the Dockerfile",

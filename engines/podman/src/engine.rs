@@ -33,7 +33,7 @@ impl PodmanEngine {
         let capabilities = capabilities::of(server);
         // What processor a distant service has is only told by calls that take half a second.
         let worker = WorkerProgram::carried().ok();
-        let worker = worker.map(|program| ContainerWorker::new(api.http(), program, None, None));
+        let worker = worker.map(|program| ContainerWorker::new(api.http(), program, None));
         Self { api, info, capabilities, worker }
     }
 }

@@ -65,6 +65,10 @@ pub(crate) struct BuildArgs {
     /// The size of `/dev/shm` in `RUN` steps, such as `64m`
     #[arg(long, value_name = "SIZE")]
     pub(crate) shm_size: Option<String>,
+    /// A PEM file with authorities that `RUN` steps trust, such as that of a proxy that looks into TLS; nothing of it is in
+    /// the image
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_bundle: Option<String>,
     /// A secret that `RUN --mount=type=secret` may read: `id=ID,src=FILE` or `id=ID,env=NAME`
     #[arg(long, value_name = "SECRET")]
     pub(crate) secret: Vec<String>,

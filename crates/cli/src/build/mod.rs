@@ -1,5 +1,6 @@
 //! What a build needs, made of flags and files before anything starts.
 
+mod ca_bundle;
 mod context;
 mod destination;
 mod files;

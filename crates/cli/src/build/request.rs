@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use boxwright_core::{
-    BuildRequest, ByteStream, CacheUse, CancellationToken, Error, ErrorKind, Host, ImageRef,
-    NextUse, PullPolicy, Result, Secret,
+    BuildRequest, ByteStream, CaBundle, CacheUse, CancellationToken, Error, ErrorKind, Host,
+    ImageRef, NextUse, PullPolicy, Result, Secret,
 };
 use boxwright_engines::Settings;
 
 use super::value::{extra_host, keys, pair, size, wrong};
-use super::{Outputs, ResultFiles, context, secret};
+use super::{Outputs, ResultFiles, ca_bundle, context, secret};
 use crate::app::parse;
 use crate::args::BuildArgs;
 
@@ -19,6 +19,7 @@ pub(crate) struct Prepared {
     pub(crate) request: BuildRequest,
     pub(crate) secrets: BTreeMap<String, Secret>,
     pub(crate) agents: BTreeMap<String, PathBuf>,
+    pub(crate) ca_bundle: Option<CaBundle>,
     pub(crate) input: Option<ByteStream>,
     pub(crate) outputs: Outputs,
     pub(crate) files: ResultFiles,
@@ -43,6 +44,7 @@ pub(crate) async fn prepare(
     let files = ResultFiles::new(args, host)?;
     let secrets = secret::secrets(&args.secret, host)?;
     let agents = secret::agents(&args.ssh, host)?;
+    let ca_bundle = ca_bundle::ca_bundle(args.ca_bundle.as_deref(), settings, host)?;
     let options = options(args, settings, host)?;
     let source = context::source(&args.context, args.file.as_deref(), host, cancel).await?;
     let mut request = BuildRequest::new(source.context);
@@ -52,7 +54,7 @@ pub(crate) async fn prepare(
     request.ssh = agents.keys().cloned().collect();
     options.apply(&mut request);
     let secrets = secrets.into_iter().chain(further).collect();
-    Ok(Prepared { request, secrets, agents, input: source.input, outputs, files })
+    Ok(Prepared { request, secrets, agents, ca_bundle, input: source.input, outputs, files })
 }
 
 /// A change of a request, made of flags alone.

@@ -46,6 +46,7 @@ pub(super) async fn build(
     let mut session = app.session(&settings, prepared.request.tags.first())?;
     session.secrets = Arc::new(prepared.secrets);
     session.ssh_agents = Arc::new(prepared.agents);
+    session.ca_bundle = prepared.ca_bundle;
     if let Some(input) = prepared.input {
         session = session.with_input(input);
     }

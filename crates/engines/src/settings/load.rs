@@ -128,7 +128,7 @@ fn merge(host: &Host, user: Option<Text>, project: Option<Text>) -> Result<Setti
         settings.effective.set_all("", &table, &origin);
         layer(&mut settings.engine, file.engine.r#use, &origin);
         settings.prefer(file.engine.prefer, &origin);
-        settings.build(file.build, &origin);
+        settings.build(file.build.into(), &origin);
         settings.images(file.spec);
         settings.files.push(text.path);
     }
@@ -163,6 +163,7 @@ impl Settings {
             pull: None,
             progress: None,
             spec: SpecTable::default(),
+            ca_bundle: None,
             files: Vec::new(),
             effective,
         }
@@ -185,5 +186,6 @@ impl Settings {
         layer(&mut self.platform, table.platform, origin);
         layer::<PullPolicy>(&mut self.pull, table.pull, origin);
         layer::<ProgressMode>(&mut self.progress, table.progress, origin);
+        layer(&mut self.ca_bundle, table.ca_bundle, origin);
     }
 }

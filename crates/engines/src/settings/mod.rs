@@ -16,8 +16,8 @@ use boxwright_core::{Choice, Origin, PullPolicy, RegistrySettings};
 
 pub use effective::Effective;
 pub use model::{
-    BuildTable, EngineTable, ProgressMode, ProjectEngineTable, ProjectFile, SpecTable, UserFile,
-    schema,
+    BuildTable, EngineTable, ProgressMode, ProjectBuildTable, ProjectEngineTable, ProjectFile,
+    SpecTable, UserFile, schema,
 };
 
 /// A value, and where it came from.
@@ -40,6 +40,7 @@ pub struct Settings {
     pull: Option<Setting<PullPolicy>>,
     progress: Option<Setting<ProgressMode>>,
     spec: SpecTable,
+    ca_bundle: Option<Setting<PathBuf>>,
     files: Vec<PathBuf>,
     effective: effective::Table,
 }
@@ -86,6 +87,12 @@ impl Settings {
     #[must_use]
     pub fn spec(&self) -> &SpecTable {
         &self.spec
+    }
+
+    /// Returns the file with the authorities that steps trust.
+    #[must_use]
+    pub fn ca_bundle(&self) -> Option<&Setting<PathBuf>> {
+        self.ca_bundle.as_ref()
     }
 
     /// Returns how single registries are reached.

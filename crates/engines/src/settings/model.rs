@@ -1,6 +1,7 @@
 //! The two files, as types. Unknown keys are refused.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use boxwright_core::{PullPolicy, RegistrySetting};
 use schemars::{JsonSchema, Schema};
@@ -45,7 +46,7 @@ pub struct EngineTable {
     pub embedded: boxwright_engine_embedded::EmbeddedConfig,
 }
 
-/// The `[build]` table of both files.
+/// The `[build]` table of the user's file.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct BuildTable {
@@ -57,6 +58,8 @@ pub struct BuildTable {
     pub pull: Option<PullPolicy>,
     /// How progress is shown. Default: `auto`.
     pub progress: Option<ProgressMode>,
+    /// A PEM file with authorities that `RUN` steps trust beside those of their image.
+    pub ca_bundle: Option<PathBuf>,
 }
 
 /// The `[spec]` table of both files.
@@ -94,9 +97,30 @@ pub struct ProjectFile {
     /// Which engine is used.
     pub engine: ProjectEngineTable,
     /// How images are built.
-    pub build: BuildTable,
+    pub build: ProjectBuildTable,
     /// Images that image specifications take where they name none.
     pub spec: SpecTable,
+}
+
+/// The `[build]` table of a project's file.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ProjectBuildTable {
+    /// The builder to use, such as `buildkit` or `classic`. Default: the engine's first one.
+    pub builder: Option<String>,
+    /// The platform to build for, such as `linux/arm64`. Default: the engine's own.
+    pub platform: Option<String>,
+    /// When base images are pulled. Default: `missing`.
+    pub pull: Option<PullPolicy>,
+    /// How progress is shown. Default: `auto`.
+    pub progress: Option<ProgressMode>,
+}
+
+impl From<ProjectBuildTable> for BuildTable {
+    fn from(table: ProjectBuildTable) -> Self {
+        let ProjectBuildTable { builder, platform, pull, progress } = table;
+        Self { builder, platform, pull, progress, ca_bundle: None }
+    }
 }
 
 /// The `[engine]` table of a project's file.

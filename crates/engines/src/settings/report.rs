@@ -109,6 +109,10 @@ pub(super) fn refuse_what_is_the_users(
             return refuse(name.to_owned(), decides);
         }
     }
+    let build = table.get("build").and_then(toml::Value::as_table);
+    if build.is_some_and(|build| build.contains_key("ca-bundle")) {
+        return refuse("build.ca-bundle".to_owned(), "whom steps trust");
+    }
     let Some(toml::Value::Table(engines)) = table.get("engine") else { return Ok(()) };
     match engines.iter().find(|(_, value)| value.is_table()) {
         Some((name, _)) => refuse(format!("engine.{name}"), "where an engine is reached"),

@@ -31,6 +31,7 @@ pub(super) fn of(defects: &[Defect]) -> Capabilities {
         Capability::BuildFormat => refuse("the fake engine has one format only"),
         Capability::BuildSsh => refuse("nothing in the fake engine could use an ssh agent"),
         Capability::BuildCacheFrom => refuse("the fake engine knows its own cache only"),
+        Capability::BuildCaBundle => refuse("the fake engine trusts nobody"),
         Capability::BuildShmSize => refuse("the fake engine has no /dev/shm"),
     })
 }

@@ -31,7 +31,6 @@ struct Inner {
     facts: WorkerFacts,
     sent: Sent,
     next_run: AtomicU64,
-    ca_bundle: Option<Vec<u8>>,
 }
 
 /// What a worker says of itself.
@@ -49,8 +48,7 @@ pub struct WorkerFacts {
 }
 
 impl WorkerClient {
-    /// Greets the worker at the other end of `stream`. Steps trust the certificates in `ca_bundle`, as PEM, beside
-    /// those of their image.
+    /// Greets the worker at the other end of `stream`.
     ///
     /// # Errors
     ///
@@ -58,7 +56,6 @@ impl WorkerClient {
     /// [`ErrorKind::Unavailable`] when it ends, [`ErrorKind::Exhausted`] when it says nothing for half a minute.
     pub async fn connect(
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-        ca_bundle: Option<Vec<u8>>,
     ) -> Result<Self> {
         let greet = async {
             let calls = Calls::open(stream).await?;
@@ -87,7 +84,7 @@ impl WorkerClient {
             owners: answer.owners,
         };
         let (sent, next_run) = (Sent::default(), AtomicU64::new(1));
-        Ok(Self(Arc::new(Inner { calls, facts, sent, next_run, ca_bundle })))
+        Ok(Self(Arc::new(Inner { calls, facts, sent, next_run })))
     }
 
     /// Waits until the connection to the worker has ended, from whichever side.

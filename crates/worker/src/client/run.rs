@@ -93,7 +93,7 @@ impl WorkerClient {
             step: Some(steps::to_message(step)),
             secrets: secrets.into_iter().filter_map(value).collect(),
             agents,
-            ca_bundle: self.0.ca_bundle.clone(),
+            ca_bundle: session.ca_bundle.as_ref().map(|bundle| bundle.pem().to_vec()),
         }
     }
 

@@ -211,8 +211,8 @@ fn dev(plan: &Plan, root: &mut Root) -> Result<OwnedFd> {
 
 /// Lets the step trust `own` beside what its image trusts.
 fn certificates(plan: &Plan, own: &Secret, root: &mut Root, devices: &OwnedFd) -> Result<()> {
-    let place = fd_path(devices).join(Path::new(BUNDLE).file_name().unwrap_or_default());
-    write_file(&place, own.expose(), 0o444)?;
+    // Programs that are told of a file by a variable trust what is in it, and nothing else.
+    let mut first = None;
     let mut covered = Vec::new();
     for (number, path) in BUNDLES.iter().enumerate() {
         let fail = |error| system(&format!("cannot add certificates to `{path}`"), error);
@@ -237,8 +237,10 @@ fn certificates(plan: &Plan, own: &Secret, root: &mut Root, devices: &OwnedFd) -
         let stat = rustix::fs::stat(&place).map_err(|error| fail(error.into()))?;
         covered.push((stat.st_dev, stat.st_ino));
         Detached::bind(&place).and_then(|bundle| bundle.attach_to(&found)).map_err(fail)?;
+        first.get_or_insert(all);
     }
-    Ok(())
+    let place = fd_path(devices).join(Path::new(BUNDLE).file_name().unwrap_or_default());
+    write_file(&place, first.as_deref().unwrap_or(own.expose()), 0o444)
 }
 
 fn user_mount(

@@ -105,7 +105,7 @@ async fn pair(script: Script) -> Pair {
         sockets: folder.path().to_owned(),
     };
     let worker = tokio::spawn(serve(theirs, script, settings));
-    let client = WorkerClient::connect(ours, None).await.unwrap();
+    let client = WorkerClient::connect(ours).await.unwrap();
     Pair { client, worker, blobs, folder }
 }
 

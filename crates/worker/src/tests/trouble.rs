@@ -89,7 +89,7 @@ async fn something_else_at_the_other_end_is_no_worker() {
     let (ours, mut theirs) = tokio::io::duplex(1024);
     theirs.write_all(b"exec format error\r\n").await.unwrap();
     drop(theirs);
-    let error = WorkerClient::connect(ours, None).await.unwrap_err();
+    let error = WorkerClient::connect(ours).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
 }
 
@@ -108,7 +108,7 @@ async fn a_worker_of_another_version_is_refused() {
     });
     let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
     tokio::spawn(server.serve_connection(TokioIo::new(theirs), service));
-    let error = WorkerClient::connect(ours, None).await.unwrap_err();
+    let error = WorkerClient::connect(ours).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Protocol);
     assert!(error.causes()[0].contains("7.0.0 and speaks version 99"), "{error:?}");
 }

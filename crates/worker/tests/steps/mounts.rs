@@ -282,7 +282,11 @@ fn certificates() {
     input.ca_bundle = Some(b"ours\n".to_vec());
     let ran = world.try_run(input).unwrap();
     let path = "/dev/boxwright-ca-bundle.crt";
-    assert_eq!(ran.out, format!("ours\ntheirs\n\nours\ntheirs\n\nours\n/own {path}\n"), "{ran:?}");
+    assert_eq!(
+        ran.out,
+        format!("theirs\n\nours\ntheirs\n\nours\ntheirs\n\nours\n/own {path}\n"),
+        "{ran:?}"
+    );
     assert_eq!(ran.layer, None);
     let mut input = StepInput::new(world.step("cat $CURL_CA_BUNDLE; ls /etc/ssl 2>&1"));
     input.ca_bundle = Some(b"ours\n".to_vec());

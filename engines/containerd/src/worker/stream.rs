@@ -48,7 +48,7 @@ impl Stdio {
         let ends = self.ends.take();
         let (output, input) =
             ends.ok_or_else(|| Error::new(ErrorKind::Bug, "a worker is greeted once"))?;
-        let client = WorkerClient::connect(tokio::io::join(output, input), None).await?;
+        let client = WorkerClient::connect(tokio::io::join(output, input)).await?;
         // Its answer shows that the shim has opened them all.
         self.held.clear();
         Ok(client)
