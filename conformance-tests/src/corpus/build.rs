@@ -117,9 +117,11 @@ impl Build {
     }
 
     fn check_output(&self, log: &Log) -> CaseResult {
-        let bytes = log.0.iter().filter_map(|event| match event {
-            Event::StepLog { bytes, .. } => Some(bytes.as_slice()),
-            _ => None,
+        // Upstream's patterns are about all that a builder writes, and it writes what each step is.
+        let bytes = log.0.iter().flat_map(|event| match event {
+            Event::StepStarted { name, .. } => [name.as_bytes(), b"\n"],
+            Event::StepLog { bytes, .. } => [bytes.as_slice(), b""],
+            _ => [&b""[..], b""],
         });
         let written = String::from_utf8_lossy(&bytes.collect::<Vec<_>>().concat()).into_owned();
         for pattern in &self.output {

@@ -28,6 +28,14 @@ pub const DIVERGENCES: &[Divergence] = &[
         reason: "a socket of the context is left out with a warning; BuildKit makes an empty file of it that nobody can use",
         link: "https://github.com/moby/buildkit/blob/master/frontend/dockerfile/dockerfile_test.go",
     },
+    Divergence {
+        case: "kaniko/dockerfiles__Dockerfile_test_volume_2",
+        engine: "embedded",
+        builder: None,
+        versions: Versions::All,
+        reason: "VOLUME makes no folder, as in BuildKit; the case writes into one that the classic builder makes",
+        link: "https://github.com/moby/buildkit/blob/v0.12.0/frontend/dockerfile/dockerfile2llb/convert.go",
+    },
 ];
 
 #[cfg(test)]

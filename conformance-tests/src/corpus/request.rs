@@ -1,9 +1,11 @@
 //! What a step asks of a build, in BuildKit's names, and as a request.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
-use boxwright_core::{BuildRequest, CacheUse};
+use boxwright_core::{BuildRequest, CacheUse, NamedContext};
 
+use super::names::NameMap;
 use crate::case::{CaseResult, Failure};
 
 /// What can be asked by `frontend_attrs`.
@@ -72,12 +74,8 @@ impl Attribute {
                 let (reason, remedy) = (reason.to_owned(), remedy.to_owned());
                 return Err(Failure::Refused { reason, remedy });
             }
-            Self::Context(name, _) => {
-                return Err(Failure::Refused {
-                    reason: format!("no request names the further context `{name}`"),
-                    remedy: "put its files into the context".to_owned(),
-                });
-            }
+            // It needs what only the step knows: `named`.
+            Self::Context(..) => {}
         }
         Ok(())
     }
@@ -90,6 +88,27 @@ pub(super) fn contexts(attributes: &[Attribute]) -> BTreeSet<String> {
         _ => None,
     });
     names.collect()
+}
+
+/// Returns the further context that `value` says: an image, by the name that stands in for it, or one of `folders`.
+pub(super) fn named(
+    value: &str,
+    names: &NameMap,
+    folders: &BTreeMap<String, PathBuf>,
+) -> CaseResult<NamedContext> {
+    if let Some(image) = value.strip_prefix("docker-image://") {
+        let image = names.map(image).unwrap_or_else(|| image.to_owned());
+        let image = image.parse();
+        return Ok(NamedContext::Image(
+            image
+                .map_err(|error| Failure::harness(format!("`{value}` names no image: {error}")))?,
+        ));
+    }
+    let folder = value.strip_prefix("local:").and_then(|name| folders.get(name));
+    match folder {
+        Some(folder) => Ok(NamedContext::Folder(folder.clone())),
+        None => Err(Failure::harness(format!("`{value}` is no context that is known"))),
+    }
 }
 
 /// Returns the build arguments among the attributes.
@@ -127,5 +146,17 @@ mod tests {
         let refused = Attribute::read("no-cache", "s1").unwrap().apply(&mut request);
         assert!(matches!(refused, Err(Failure::Refused { .. })));
         assert!(matches!(Attribute::read("cgroup-parent", "x"), Err(Failure::Harness(_))));
+    }
+
+    #[test]
+    fn a_further_context_is_an_image_by_its_stand_in_or_a_folder() {
+        let names = NameMap::parse(["docker.io/library/base=localhost:5/base:1"]).unwrap();
+        let folders = BTreeMap::from([("files".to_owned(), PathBuf::from("/f"))]);
+        let named = |value| named(value, &names, &folders);
+        let image = NamedContext::Image("localhost:5/base:1".parse().unwrap());
+        assert_eq!(named("docker-image://base:3").unwrap(), image);
+        assert_eq!(named("local:files").unwrap(), NamedContext::Folder("/f".into()));
+        assert!(matches!(named("local:none"), Err(Failure::Harness(_))));
+        assert!(matches!(named("input:base"), Err(Failure::Harness(_))));
     }
 }

@@ -162,10 +162,21 @@ impl Step {
         for attribute in &self.attributes {
             attribute.apply(&mut request)?;
         }
-        if let Some(name) = self.mounts.keys().next() {
-            let reason = format!("no request names the further context `{name}`");
-            let remedy = "put its files into the context".to_owned();
-            return Err(Failure::Refused { reason, remedy });
+        let mut folders = BTreeMap::new();
+        for (name, entries) in &self.mounts {
+            let folder = cx.scratch("further");
+            std::fs::create_dir(&folder)?;
+            for entry in entries {
+                entry.with_text(|text| placeholders.fill(text)).make(&folder)?;
+            }
+            folders.insert(name.clone(), folder);
+        }
+        for attribute in &self.attributes {
+            if let Attribute::Context(name, value) = attribute {
+                let value = placeholders.fill(value);
+                let context = request::named(&value, &around.names, &folders)?;
+                request.contexts.insert(name.clone(), context);
+            }
         }
         let options = Options {
             target: request.target.clone(),

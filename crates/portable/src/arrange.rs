@@ -24,6 +24,8 @@ pub(crate) struct Arranger<'t> {
     pub(crate) draft: Draft,
     /// `--chown`
     pub(crate) owner: Option<(u32, u32)>,
+    /// The mode of folders that are made on the way.
+    folder_mode: u32,
     /// How many archives were unpacked.
     archives: u64,
     /// What files are taken from, where that is not the source of the step.
@@ -55,6 +57,14 @@ impl Arranger<'_> {
         } else {
             self.follow(written)?
         };
+        // As in BuildKit, `--chmod` counts for folders on the way too, and for the destination where a slash says that
+        // it is a folder.
+        if let Some(Mode::Bits(bits)) = step.mode {
+            let folder = if step.into_folder { Some(base.as_path()) } else { base.parent() };
+            let usual = std::mem::replace(&mut self.folder_mode, bits);
+            self.ensure(folder.unwrap_or(Path::new("")))?;
+            self.folder_mode = usual;
+        }
         for picked in selection {
             // Several files that match a pattern do not make the destination a folder: the last one stays, as in BuildKit.
             let into_folder = step.into_folder || step.items.len() > 1 || self.is_folder(&base);
@@ -240,7 +250,7 @@ impl Arranger<'_> {
                 }
                 None => {
                     let (uid, gid) = self.owner.unwrap_or_default();
-                    let header = Header::new("", Kind::Folder, 0o755);
+                    let header = Header::new("", Kind::Folder, self.folder_mode);
                     let header = Header { uid, gid, modified: (self.time, 0), ..header };
                     Entry { header, content: Content::Nothing, link: None, is_given: false }
                 }
@@ -296,5 +306,6 @@ fn blocked(path: &Path, cause: &str) -> Error {
 
 /// Returns an arranger of a step on `tree`.
 pub(crate) fn arranger(tree: &Arc<Tree>, owner: Option<(u32, u32)>, time: i64) -> Arranger<'_> {
-    Arranger { tree, draft: Draft::default(), owner, archives: 0, fetched: None, time }
+    let draft = Draft::default();
+    Arranger { tree, draft, owner, folder_mode: 0o755, archives: 0, fetched: None, time }
 }

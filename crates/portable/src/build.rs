@@ -206,9 +206,16 @@ impl Build<'_> {
 
     /// Lists the files that a step copies.
     pub(crate) async fn source(&self, action: &Action) -> Result<Arc<Files>> {
-        let Action::Copy(copy) = action else { return Ok(Arc::new(Files::nothing())) };
+        match action {
+            Action::Copy(copy) => self.files_of(&copy.source).await,
+            _ => Ok(Arc::new(Files::nothing())),
+        }
+    }
+
+    /// Lists the files of a source.
+    pub(crate) async fn files_of(&self, source: &Source) -> Result<Arc<Files>> {
         let store = &self.around.store;
-        match &copy.source {
+        match source {
             Source::Context => self.context_files().await,
             Source::Stage(id) => self.built(*id)?.files(store).await,
             Source::Image(name) => self.image(name, &self.platform).await?.files(store).await,

@@ -4,7 +4,7 @@ use boxwright_image::manifest::digest_of;
 use sha2::{Digest as _, Sha256};
 
 /// Changes when a step comes to mean something else, so that results of older programs are not taken.
-const VERSION: &str = "boxwright-step-1";
+const VERSION: &str = "boxwright-step-2";
 
 /// The digest of everything that decides what a step comes to. Fields cannot run into each other.
 #[derive(Debug)]

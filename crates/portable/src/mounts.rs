@@ -27,7 +27,8 @@ pub(crate) struct Prepared {
 enum Content {
     /// It has no files of its own.
     None,
-    Chain(LayerChain),
+    /// Layers, and what of them is mounted if that is not all.
+    Chain(LayerChain, Option<Box<Bound>>),
     Context(Arc<Files>, Box<Bound>),
 }
 
@@ -67,24 +68,26 @@ pub(crate) async fn prepare(build: &Build<'_>, run: &RunStep) -> Result<Vec<Prep
 }
 
 async fn content(build: &Build<'_>, source: &Source, path: &str) -> Result<Content> {
-    Ok(match source {
-        Source::Context => of_files(build.context_files().await?, path).await?,
-        Source::Stage(id) => Content::Chain(build.built(*id)?.stage.chain()),
-        Source::Image(name) => {
-            Content::Chain(build.image(name, &build.platform).await?.stage.chain())
-        }
+    let chain = match source {
+        Source::Context => None,
+        Source::Stage(id) => Some(build.built(*id)?.stage.chain()),
+        Source::Image(name) => Some(build.image(name, &build.platform).await?.stage.chain()),
         Source::NamedContext(name) => match build.named(name).await? {
-            Named::Files(named) => of_files(named.files.clone(), path).await?,
-            Named::Image(image) => Content::Chain(image.stage.chain()),
+            Named::Files(_) => None,
+            Named::Image(image) => Some(image.stage.chain()),
         },
-        Source::Scratch => Content::Chain(LayerChain::new()),
-    })
-}
-
-async fn of_files(files: Arc<Files>, path: &str) -> Result<Content> {
+        Source::Scratch => Some(LayerChain::new()),
+    };
+    if let Some(chain) = chain.as_ref().filter(|_| path.trim_matches('/').is_empty()) {
+        return Ok(Content::Chain(chain.clone(), None));
+    }
+    let files = build.files_of(source).await?;
     let (listed, path) = (files.clone(), path.to_owned());
-    let bound = blocking(move || bound::list(&listed, &path)).await?;
-    Ok(Content::Context(files, Box::new(bound)))
+    let bound = Box::new(blocking(move || bound::list(&listed, &path)).await?);
+    Ok(match chain {
+        Some(chain) => Content::Chain(chain, Some(bound)),
+        None => Content::Context(files, bound),
+    })
 }
 
 /// Adds what is in the mounted files to a key. How they are mounted is in the step itself.
@@ -93,7 +96,9 @@ pub(crate) fn add_to_key(all: &[Prepared], key: &mut Key) {
         key.add(&mount.target);
         match content {
             Content::None => key.add("nothing"),
-            Content::Chain(layers) => {
+            // What else is in the layers does not matter to the command.
+            Content::Chain(_, Some(bound)) => bound.add_to_key(key),
+            Content::Chain(layers, None) => {
                 for layer in layers {
                     key.add(layer.diff_id.as_str());
                 }
@@ -114,7 +119,7 @@ pub(crate) async fn place(
         let access = access(mount.read_only);
         let (rootfs, inside) = match content {
             Content::None => (LayerChain::new(), None),
-            Content::Chain(rootfs) => (rootfs, None),
+            Content::Chain(rootfs, _) => (rootfs, None),
             Content::Context(files, bound) => {
                 let path = bound.path();
                 (chain(bound::layer(build, files, *bound).await?.as_slice()), Some(path))

@@ -8,6 +8,9 @@ use boxwright_image::view::Tree;
 /// The largest `/etc/passwd` or `/etc/group` that is read.
 const LIMIT: u64 = 16 << 20;
 
+/// Whose id is known without any file.
+const ROOT: &str = "root";
+
 /// Returns the ids that `USER[:GROUP]` means. A number without a group is the group too; a name has the group that
 /// `/etc/passwd` gives it.
 pub(crate) async fn ids(
@@ -24,10 +27,13 @@ pub(crate) async fn ids(
         Ok(uid) => (uid, uid),
         Err(_) => {
             let all = read(tree, layout, layers, "etc/passwd").await?;
-            let line = find(&all, user).ok_or_else(|| unknown("user", user, "/etc/passwd"))?;
-            number(line, 2)
-                .zip(number(line, 3))
-                .ok_or_else(|| unknown("user", user, "/etc/passwd"))?
+            match find(&all, user) {
+                // Also where no file says so, as in BuildKit.
+                None if user == ROOT => (0, 0),
+                line => line
+                    .and_then(|line| number(line, 2).zip(number(line, 3)))
+                    .ok_or_else(|| unknown("user", user, "/etc/passwd"))?,
+            }
         }
     };
     let gid = match group.map(|group| (group, group.parse())) {
@@ -35,8 +41,12 @@ pub(crate) async fn ids(
         Some((_, Ok(gid))) => gid,
         Some((group, Err(_))) => {
             let all = read(tree, layout, layers, "etc/group").await?;
-            let line = find(&all, group).and_then(|line| number(line, 2));
-            line.ok_or_else(|| unknown("group", group, "/etc/group"))?
+            match find(&all, group) {
+                None if group == ROOT => 0,
+                line => line
+                    .and_then(|line| number(line, 2))
+                    .ok_or_else(|| unknown("group", group, "/etc/group"))?,
+            }
         }
     };
     Ok((uid, gid))

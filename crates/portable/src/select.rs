@@ -64,7 +64,21 @@ pub(crate) fn select(step: &CopyStep, files: &Files, fetched: &AllFetched) -> Re
                 }
             }
             CopyItem::Path { path, below: Some(below) } => {
-                all.push(with_parents(files, &rules, path, below)?);
+                let mut any = false;
+                let roots = found(files, path)?;
+                for root in &roots {
+                    let picked = with_parents(files, &rules, root, below)?;
+                    any |= picked.is_some();
+                    all.extend(picked);
+                }
+                match roots.first() {
+                    Some(root) if !any && !glob::is_pattern(path) && !glob::is_pattern(below) => {
+                        return Err(missing(files, "copy", &root.join(below)));
+                    }
+                    // The destination is made all the same.
+                    _ if !any => all.push(Picked::Parents(Vec::new())),
+                    _ => {}
+                }
             }
             CopyItem::Url { .. } | CopyItem::Git(_) => {
                 let fetched = fetched
@@ -250,15 +264,20 @@ fn with_folders(files: &Files, root: &Path, inside: Vec<Chosen>) -> Result<Vec<C
     Ok(all)
 }
 
-fn with_parents(files: &Files, rules: &Rules, root: &str, below: &str) -> Result<Picked> {
-    let root = Path::new(root).strip_prefix("/").unwrap_or(Path::new(root));
+/// Picks what matches `below` in `root`, or all of it if `below` is empty. `None` if that is nothing.
+fn with_parents(files: &Files, rules: &Rules, root: &Path, below: &str) -> Result<Option<Picked>> {
     let root = files.follow(root).ok_or_else(|| missing(files, "copy", root))?;
+    let is_folder = |path: &Path| {
+        path.as_os_str().is_empty()
+            || files.get(path).is_some_and(|file| file.header.kind == Kind::Folder)
+    };
     let mut inside = Vec::new();
     let mut taken: Option<PathBuf> = None;
-    let mut any = false;
+    let takes_all = below.is_empty() && is_folder(&root);
+    let mut any = takes_all;
     for source in files.below(&root) {
         let path = source.strip_prefix(&root).unwrap_or(source);
-        let is_below = taken.as_deref().is_some_and(|folder| path.starts_with(folder));
+        let is_below = takes_all || taken.as_deref().is_some_and(|it| path.starts_with(it));
         if !is_below && !glob::matches(below, &path.to_string_lossy())? {
             continue;
         }
@@ -270,10 +289,10 @@ fn with_parents(files: &Files, rules: &Rules, root: &str, below: &str) -> Result
             inside.push(choose(files, path.to_owned(), source)?);
         }
     }
-    if !any && !glob::is_pattern(below) {
-        return Err(missing(files, "copy", &root.join(below)));
+    if !any {
+        return Ok(None);
     }
-    Ok(Picked::Parents(with_folders(files, &root, inside)?))
+    Ok(Some(Picked::Parents(with_folders(files, &root, inside)?)))
 }
 
 /// Returns the paths that a source stands for: itself, or what matches it.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use boxwright_core::{
-    CacheUse, CancellationToken, Descriptor, Digest, LayerChain, LayerRef, Manifest, Result,
+    CacheUse, CancellationToken, Descriptor, Digest, ErrorKind, LayerChain, LayerRef, Manifest,
+    Result,
 };
 use boxwright_dockerfile::plan::{Action, CopyStep, Evaluated, Step};
 use boxwright_image::config::ImageConfig;
@@ -210,8 +211,18 @@ impl Stage {
         let tree = self.tree(&around.store).await?;
         let layout = around.store.layout().clone();
         let owner = match owner {
-            Some(owner) => Some(owner::ids(&owner, &tree, &layout, &self.layers).await?),
             None => None,
+            Some(owner) => match owner::ids(&owner, &tree, &layout, &self.layers).await {
+                // The folder of a user that the image does not know is root's, as in BuildKit: `USER` may stand
+                // before what adds the user, and a step that runs as one who is not there says so itself.
+                Err(error)
+                    if error.kind() == ErrorKind::BuildFailed
+                        && matches!(action, Action::WorkingDirectory { .. }) =>
+                {
+                    None
+                }
+                owner => Some(owner?),
+            },
         };
         let what = match action {
             Action::Copy(copy) => What::Copy(copy.clone(), selection),

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use boxwright_core::ErrorKind;
 use boxwright_image::tar::{Header, Kind, Writer};
 
 use crate::bench::Bench;
@@ -21,6 +22,45 @@ async fn a_folder_that_is_new_does_not_take_the_mode_of_its_source() {
     for line in ["new/ 755 0:0", "new/inner/ 711 0:0", "other/ 755 0:0", "other/inner/ 700 0:0"] {
         assert!(listing.contains(&line.to_owned()), "{line} in {listing:#?}");
     }
+}
+
+#[tokio::test]
+async fn folders_on_the_way_to_the_destination_take_the_mode_that_is_asked_for() {
+    let dockerfile = "FROM scratch\nCOPY --chmod=711 f /new/file\nCOPY --chmod=700 f /new/sub/\n\
+        COPY --chmod=go-rwx f /other/file\n";
+    let listing = Bench::new(dockerfile).file("f", 0o644, "x").build().await.unwrap().listing();
+    for line in ["new/ 711 0:0", "new/sub/ 700 0:0", "new/sub/f 700 0:0", "other/ 755 0:0"] {
+        assert!(listing.contains(&line.to_owned()), "{line} in {listing:#?}");
+    }
+}
+
+#[tokio::test]
+async fn parents_of_a_whole_folder_and_below_a_pattern() {
+    let dockerfile = "FROM scratch\nCOPY --parents ./a/./ /one/\nCOPY --parents ./ /all/\n\
+        COPY --parents a/*/./z/**/f /two/\nCOPY --parents a/*/./none* /three/\n";
+    let bench = Bench::new(dockerfile);
+    let bench = bench.file("a/x/z/deep/f", 0o644, "").file("a/y/z/f", 0o644, "");
+    let listing = bench.build().await.unwrap().listing();
+    for line in ["one/x/z/deep/f", "all/a/y/z/f", "two/z/deep/f", "two/z/f"] {
+        let line = format!("{line} 644 0:0");
+        assert!(listing.contains(&line), "{line} in {listing:#?}");
+    }
+    assert!(listing.contains(&"three/ 755 0:0".to_owned()), "{listing:#?}");
+    assert!(!listing.iter().any(|line| line.starts_with("two/a")), "{listing:#?}");
+    let missing = Bench::new("FROM scratch\nCOPY --parents ./none/./ /\n").build().await;
+    assert_eq!(missing.err().unwrap().kind(), ErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn a_folder_of_a_user_that_the_image_does_not_know_is_of_root() {
+    let bench = Bench::new(
+        "FROM scratch\nUSER later\nWORKDIR /one\nUSER root:root\nWORKDIR /two\nCOPY --chown=root f /two/\n",
+    );
+    let built = bench.file("f", 0o644, "x").build().await.unwrap();
+    assert_eq!(built.listing(), ["one/ 755 0:0", "two/ 755 0:0", "two/f 644 0:0"]);
+    // Files that are to be somebody's are another matter.
+    let bench = Bench::new("FROM scratch\nCOPY --chown=later f /\n").file("f", 0o644, "x");
+    assert_eq!(bench.build().await.err().unwrap().kind(), ErrorKind::BuildFailed);
 }
 
 #[tokio::test]

@@ -264,6 +264,27 @@ async fn mounts_of_every_type() {
 }
 
 #[tokio::test]
+async fn a_mount_from_a_stage_counts_by_what_is_mounted() {
+    let bench = Bench::new(
+        "FROM scratch AS base\nCOPY reason /\nCOPY sub /from\n\
+         FROM scratch\nRUN --mount=from=base,source=from,target=/a,rw true\n\
+         RUN --mount=from=base,target=/all true\n",
+    )
+    .file("reason", 0o644, "1")
+    .file("sub/f", 0o600, "x");
+    let runner = Noting::default();
+    let targets = async |bench: &Bench| {
+        build(bench, &runner).await.unwrap();
+        runner.steps().iter().map(|it| it.mounts[0].target.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(targets(&bench).await, ["/a", "/all"]);
+    let bench = bench.file("reason", 0o644, "2");
+    assert_eq!(targets(&bench).await, ["/all"]);
+    let bench = bench.file("sub/f", 0o600, "y");
+    assert_eq!(targets(&bench).await, ["/a", "/all"]);
+}
+
+#[tokio::test]
 async fn a_script_is_mounted_and_run() {
     let bench = Bench::new("FROM scratch\nRUN <<EOF\n#!/usr/bin/python3\nprint(1)\nEOF\n");
     let runner = Noting::default();

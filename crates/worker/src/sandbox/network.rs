@@ -16,6 +16,9 @@ pub(super) const NAME_SERVER: &str = "10.0.2.3";
 
 const PROGRAM: &str = "slirp4netns";
 
+/// The network's device, by the name that it has in a container of any engine.
+const DEVICE: &str = "eth0";
+
 /// What that needs to be let open.
 const TUNNEL: &str = "/dev/net/tun";
 
@@ -57,7 +60,7 @@ impl OwnNetwork {
         let program = Command::new(program)
             .args(["--configure", "--mtu=65520", "--disable-host-loopback"])
             .args(["--netns-type=path", "--ready-fd=0", "--exit-fd=2"])
-            .args([&path, "tap0"])
+            .args([&path, DEVICE])
             .env_clear()
             .stdin(Stdio::from(OwnedFd::from(tell_ready)))
             .stdout(Stdio::null())

@@ -308,7 +308,7 @@ fn own_network() {
     for _ in 0..2 {
         let ran = world.try_run(input.clone()).unwrap();
         match &ran.warnings[..] {
-            [] => assert_eq!(ran.out, "lo\ntap0\nnameserver 10.0.2.3\n", "{ran:?}"),
+            [] => assert_eq!(ran.out, "eth0\nlo\nnameserver 10.0.2.3\n", "{ran:?}"),
             [warning] => {
                 // Said plainly, with what is missing.
                 assert!(warning.contains("own network: `"), "{warning}");
