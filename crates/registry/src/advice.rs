@@ -142,23 +142,33 @@ fn writable(image: &ImageRef) -> String {
 }
 
 fn created(image: &ImageRef) -> String {
+    match creation(image) {
+        Some(command) => format!("create the repository: `{}`", command.join(" ")),
+        None => {
+            "create the repository (on Harbor its project) first, or correct the name".to_owned()
+        }
+    }
+}
+
+/// The vendor's own command that creates the repository of an image, where a push does not.
+pub(crate) fn creation(image: &ImageRef) -> Option<Vec<String>> {
     let (host, repository) = (image.registry(), image.repository());
-    match vendor(host) {
-        Vendor::Ecr => format!(
-            "create the repository: `aws ecr create-repository --repository-name {repository}{}`",
-            region(host)
-        ),
+    let command = match vendor(host) {
+        Vendor::Ecr => {
+            format!("aws ecr create-repository --repository-name {repository}{}", region(host))
+        }
         Vendor::Google => {
+            let location = host.strip_suffix("-docker.pkg.dev")?;
             let mut parts = repository.split('/');
-            let project = parts.next().unwrap_or("PROJECT");
-            let name = parts.next().unwrap_or("NAME");
-            let location = host.strip_suffix("-docker.pkg.dev").unwrap_or("LOCATION");
+            let (project, name) = (parts.next()?, parts.next()?);
             format!(
-                "create the repository: `gcloud artifacts repositories create {name} --repository-format=docker --location={location} --project={project}`"
+                "gcloud artifacts repositories create {name} --repository-format=docker --location={location} --project={project}"
             )
         }
-        _ => "create the repository (on Harbor its project) first, or correct the name".to_owned(),
-    }
+        _ => return None,
+    };
+    // No part of a name has a space in it.
+    Some(command.split(' ').map(str::to_owned).collect())
 }
 
 fn ecr_login(host: &str) -> String {

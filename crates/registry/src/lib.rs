@@ -18,6 +18,7 @@ mod advice;
 mod auth;
 mod check;
 mod client;
+mod create;
 mod credentials;
 mod digester;
 mod document;
@@ -37,6 +38,7 @@ mod web;
 
 pub use check::Pullable;
 pub use client::{Client, Existence, Resolved};
+pub use create::create_repository;
 pub use credentials::{LogoutOutput, StoredCredentials, logout, registry_of_user};
 pub use retries::Retries;
 pub use web::WebFile;

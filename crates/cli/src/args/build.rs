@@ -26,6 +26,13 @@ pub(crate) struct BuildArgs {
     /// Push the image under all its names, and print each with its digest
     #[arg(long)]
     pub(crate) push: bool,
+    /// Ask before the build whether the push is allowed, and after it whether WHO can pull the image: `anonymous`,
+    /// `helper:NAME`, or a credentials file such as a cluster's pull secret
+    #[arg(long, value_name = "WHO", requires = "push")]
+    pub(crate) check_as: Option<String>,
+    /// Create a repository that is missing on Amazon ECR or Google Artifact Registry, by `aws` or `gcloud`
+    #[arg(long, requires = "push")]
+    pub(crate) create_repository: bool,
     /// Build an image specification even if the registry has its image
     #[arg(long)]
     pub(crate) force: bool,

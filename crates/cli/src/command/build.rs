@@ -10,6 +10,7 @@ use boxwright_core::{
     Result, Secret, Session,
 };
 
+use super::preflight::Preflight;
 use super::{build_spec, push};
 use crate::app::{App, Opened};
 use crate::args::BuildArgs;
@@ -50,6 +51,8 @@ pub(super) async fn build(
     if let Some(input) = prepared.input {
         session = session.with_input(input);
     }
+    let preflight = Preflight::new(args, &prepared.request.tags, &session, app)?;
+    preflight.before(app).await?;
     let builder = settings.builder().map(|it| it.value.as_str()).filter(|name| *name != "auto");
     let opened = app.open(&settings, builder).await?;
     let (sink, progress) = app.progress(&args.progress, &settings);
@@ -64,7 +67,12 @@ pub(super) async fn build(
         session: &session,
         app,
     };
-    let result = work.run().await;
+    let mut result = work.run().await;
+    if let Ok(done) = &mut result
+        && done.failed.is_none()
+    {
+        done.failed = preflight.after(&done.pushed, &session).await.err();
+    }
     drop(session);
     progress.finish().await;
     let takes_stdout = prepared.outputs.take_stdout();

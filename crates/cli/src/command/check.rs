@@ -38,7 +38,8 @@ pub(super) async fn run(args: &CheckArgs, app: &App) -> Outcome {
     }
 }
 
-fn credentials(who: &str, image: &ImageRef, app: &App) -> Result<Arc<dyn Credentials>> {
+/// The credentials of whoever pulls.
+pub(super) fn credentials(who: &str, image: &ImageRef, app: &App) -> Result<Arc<dyn Credentials>> {
     Ok(match who.strip_prefix("helper:") {
         Some(name) => Arc::new(StoredCredentials::of_helper(&app.host, name, image.registry())?),
         None if who == "anonymous" => Arc::new(Anonymous),
@@ -46,7 +47,8 @@ fn credentials(who: &str, image: &ImageRef, app: &App) -> Result<Arc<dyn Credent
     })
 }
 
-fn named(who: &str) -> String {
+/// Says who pulls.
+pub(super) fn named(who: &str) -> String {
     match who.strip_prefix("helper:") {
         Some(name) => format!("whoever `docker-credential-{name}` knows"),
         None if who == "anonymous" => "everyone".to_owned(),

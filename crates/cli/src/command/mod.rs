@@ -13,6 +13,7 @@ mod images;
 mod inspect;
 mod login;
 mod logout;
+mod preflight;
 mod prune;
 mod pull;
 mod push;

@@ -89,3 +89,32 @@ async fn credentials_that_cannot_be_had_are_the_requests_fault() {
     let run = home().real(&["check", &image, "--as", "helper:../evil"]);
     assert_eq!(run.code, 2, "{run}");
 }
+
+/// `--check-as` asks before the build, when nothing has been done, and after the push, as whoever pulls.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_build_asks_before_it_and_after_it() {
+    let open = FakeRegistry::open().await.unwrap();
+    let home = home();
+    let image = format!("{}/acme/app:1", open.host());
+    let arguments = ["build", "app", "-t", &image, "--push", "--check-as", "anonymous"];
+    let run = home.fake(&arguments);
+    assert_eq!(run.code, 0, "{run}");
+    assert!(run.stderr.contains("everyone can pull"), "{run}");
+    let access = Access::Password { user: "ann".into(), password: "secret".into() };
+    let closed = FakeRegistry::start(access, Vec::new(), None).await.unwrap();
+    let image = format!("{}/acme/app:1", closed.host());
+    let arguments = ["build", "app", "-t", &image, "--push", "--check-as", "anonymous"];
+    let refused = home.fake(&arguments);
+    assert_eq!(refused.code, 1, "{refused}");
+    assert!(refused.stderr.contains("cannot be pushed to"), "{refused}");
+    assert!(!refused.stderr.contains("built"), "{refused}");
+    let user = home.variable("BOXWRIGHT_REGISTRY_USER", "ann");
+    let user = user.variable("BOXWRIGHT_REGISTRY_PASSWORD", "secret");
+    let private = user.fake(&arguments);
+    assert_eq!(private.code, 1, "{private}");
+    assert!(private.stderr.contains("cannot be pulled"), "{private}");
+    // It was pushed all the same, and that is told.
+    assert!(private.stdout.contains("@sha256:"), "{private}");
+    let alone = user.fake(&["build", "app", "--check-as", "anonymous"]);
+    assert_eq!(alone.code, 2, "{alone}");
+}

@@ -1,5 +1,7 @@
 //! `cargo xtask test`: brings everything up, runs all tests, takes everything down.
 
+mod python;
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -23,6 +25,9 @@ pub(crate) struct Options {
     /// Run only what needs no engine: unit tests and those of the command line
     #[arg(long, conflicts_with = "full")]
     without_engines: bool,
+    /// Run only the tests of the Python package, on every engine
+    #[arg(long)]
+    python: bool,
 }
 
 /// How many tests passed and failed.
@@ -48,7 +53,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         None
     } else {
         let start = Instant::now();
-        let images = if options.full { Images::All } else { Images::Small };
+        // Only root can make the image of Debian, which the workflows of Flyte start from.
+        let is_root = rustix::process::getuid().is_root();
+        let images = if options.full || is_root { Images::All } else { Images::Small };
         let environment = Environment::up(&[], images)?;
         phases.push(Phase { name: "set-up", time: start.elapsed(), succeeded: true, count: None });
         Some(environment)
@@ -73,6 +80,10 @@ fn test(
     environment: Option<&Environment>,
     phases: &mut Vec<Phase>,
 ) -> Result<()> {
+    if options.python {
+        phases.push(python::run(environment)?);
+        return Ok(());
+    }
     let build = workspace::cargo().args(["test", "--workspace", "--locked", "--no-run", "--quiet"]);
     phases.push(plain("build", build)?);
     let mut tests = workspace::cargo().args(["test", "--workspace", "--locked", "--no-fail-fast"]);
@@ -83,6 +94,7 @@ fn test(
         tests = environment.point(tests);
     }
     phases.push(count_lines("unit and command-line tests", tests)?);
+    phases.push(python::run(environment)?);
     if let Some(environment) = environment {
         phases.push(conformance(environment)?);
     }
@@ -137,18 +149,7 @@ fn conformance(environment: &Environment) -> Result<Phase> {
         _ => {}
     }
     let mut run = Program::new(program).in_folder(&workspace::root());
-    // It needs nothing, so it is always there.
-    let mut required = vec!["embedded"];
-    for (engine, variable) in [
-        ("containerd", "CONTAINERD_ADDRESS"),
-        ("docker", "DOCKER_HOST"),
-        ("lxd", "LXD_DIR"),
-        ("podman", "CONTAINER_HOST"),
-    ] {
-        if environment.variables.contains_key(variable) {
-            required.push(engine);
-        }
-    }
+    let required = engines(environment);
     if let Some(rootless) = environment.variables.get("BOXWRIGHT_TEST_PODMAN_ROOTLESS") {
         run = run.args(["--instance", &format!("podman={rootless}")]);
     }
@@ -157,6 +158,19 @@ fn conformance(environment: &Environment) -> Result<Phase> {
     let mut phase = plain(name, environment.point(run))?;
     phase.count = read_report(&reports.join("report.json"));
     Ok(phase)
+}
+
+/// The engines that an environment has.
+fn engines(environment: &Environment) -> Vec<&'static str> {
+    let by_variable = [
+        ("containerd", "CONTAINERD_ADDRESS"),
+        ("docker", "DOCKER_HOST"),
+        ("lxd", "LXD_DIR"),
+        ("podman", "CONTAINER_HOST"),
+    ];
+    let up = by_variable.iter().filter(|(_, it)| environment.variables.contains_key(*it));
+    // The embedded one needs nothing, so it is always there.
+    ["embedded"].into_iter().chain(up.map(|(engine, _)| *engine)).collect()
 }
 
 /// Counts the verdicts in a conformance report, wherever they stand in it.

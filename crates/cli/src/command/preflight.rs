@@ -1,0 +1,98 @@
+//! What `build --push` asks of the registry before it builds, and after it has pushed.
+
+use std::sync::Arc;
+
+use boxwright_core::{Credentials, ErrorKind, ImageRef, Platform, PushOutput, Result, Session};
+use boxwright_registry::{Client, create_repository};
+
+use super::check;
+use crate::app::{App, parse};
+use crate::args::BuildArgs;
+use crate::render::bytes;
+
+/// What is asked, and who asks.
+#[derive(Debug)]
+pub(super) struct Preflight {
+    images: Vec<ImageRef>,
+    pushes: Client,
+    creates: bool,
+    pulls: Option<Puller>,
+}
+
+/// Who pulls.
+#[derive(Debug)]
+struct Puller {
+    whose: String,
+    client: Client,
+    platform: Option<Platform>,
+}
+
+impl Preflight {
+    /// Reads the credentials that are named, before anything starts.
+    pub(super) fn new(
+        args: &BuildArgs,
+        images: &[ImageRef],
+        session: &Session,
+        app: &App,
+    ) -> Result<Self> {
+        let client = |credentials: Arc<dyn Credentials>| {
+            Client::new(&app.host, session.registries.clone(), credentials)
+        };
+        let pulls = match (args.check_as.as_deref(), images.first()) {
+            (Some(who), Some(image)) => Some(Puller {
+                whose: check::named(who),
+                client: client(check::credentials(who, image, app)?),
+                platform: args.platform.as_deref().map(parse).transpose()?,
+            }),
+            _ => None,
+        };
+        Ok(Self {
+            images: if args.push { images.to_vec() } else { Vec::new() },
+            pushes: client(session.credentials.clone()),
+            creates: args.create_repository,
+            pulls,
+        })
+    }
+
+    /// Asks whether the push will be allowed, and creates what it would miss.
+    pub(super) async fn before(&self, app: &App) -> Result<()> {
+        if self.pulls.is_none() && !self.creates {
+            return Ok(());
+        }
+        for image in &self.images {
+            let asked = async {
+                match self.pushes.check_push(image).await {
+                    Err(error) if self.creates && error.kind() == ErrorKind::NotFound => {
+                        create_repository(&app.host, image).await?;
+                        app.console.say(&format!("created the repository `{}`", image.name()));
+                        self.pushes.check_push(image).await
+                    }
+                    asked => asked,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = app.cancel.cancelled() => return Err(Session::cancelled()),
+                asked = asked => asked?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks whether what was pushed can be pulled.
+    pub(super) async fn after(&self, pushed: &[PushOutput], session: &Session) -> Result<()> {
+        let Some(Puller { whose, client, platform }) = &self.pulls else { return Ok(()) };
+        for output in pushed {
+            let pinned = output.image.at_digest(output.digest.clone());
+            let checked = client.check(&pinned, platform.as_ref());
+            let found = tokio::select! {
+                biased;
+                () = session.cancel.cancelled() => return Err(Session::cancelled()),
+                checked = checked => checked?,
+            };
+            let size = bytes(found.size);
+            session.events.notice(format!("{whose} can pull `{}`: {size}", output.image)).await;
+        }
+        Ok(())
+    }
+}
