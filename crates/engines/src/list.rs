@@ -23,6 +23,11 @@ pub(crate) const PREFERENCE: &[&str] = &[
     "docker",
     #[cfg(feature = "podman")]
     "podman",
+    // Both build portably: behind what builds itself, and before what has no daemon to keep images for.
+    #[cfg(feature = "containerd")]
+    "containerd",
+    #[cfg(feature = "lxd")]
+    "lxd",
     // Last: it is always ready.
     #[cfg(feature = "embedded")]
     "embedded",

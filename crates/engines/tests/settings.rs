@@ -61,7 +61,7 @@ fn choice(settings: &Settings) -> (String, String) {
 fn nothing_is_set_by_default() {
     let settings = Place::new().load().unwrap();
     assert!(settings.choices().is_empty() && settings.files().is_empty());
-    assert_eq!(settings.preference().value, ["docker", "podman", "embedded"]);
+    assert_eq!(settings.preference().value, ["docker", "podman", "containerd", "lxd", "embedded"]);
     let names: Vec<_> = settings.effective().map(|it| it.name.as_str()).collect();
     assert_eq!(
         names,

@@ -85,6 +85,8 @@ error: no container engine is ready
   caused by:
     docker at unix://[folder]/docker.sock: cannot connect to `[folder]/docker.sock` (there is no such socket)
     podman at unix://[folder]/podman.sock: cannot connect to `unix://[folder]/podman.sock` (there is no such socket)
+    containerd at unix://[folder]/containerd.sock: cannot connect to `unix://[folder]/containerd.sock` (there is no such socket)
+    lxd at unix://[folder]/lxd.sock: cannot connect to `unix://[folder]/lxd.sock` (there is no such socket)
     embedded at /dev/null/store: cannot keep images in `/dev/null/store` (`/dev/null` is not a folder)
 
 help: repair one of them; `boxwright engines` says how for each

@@ -13,15 +13,15 @@ fn every_value_is_shown_with_its_origin() {
     assert_snapshot!(home.real(&["config"]), @r#"
 exit code 0
 --- stdout
-SETTING                             VALUE                     FROM
-build.builder                       buildah                   BOXWRIGHT_BUILDER
-build.progress                      auto                      default
-build.pull                          missing                   default
-engine.docker.allow-plain-tcp       false                     default
-engine.podman.autostart             true                      default
-engine.prefer                       docker, podman, embedded  default
-engine.use                          podman                    [folder]/boxwright.toml
-registry."localhost:[port]".insecure  true                      [folder]/.config/boxwright/config.toml
+SETTING                             VALUE                                      FROM
+build.builder                       buildah                                    BOXWRIGHT_BUILDER
+build.progress                      auto                                       default
+build.pull                          missing                                    default
+engine.docker.allow-plain-tcp       false                                      default
+engine.podman.autostart             true                                       default
+engine.prefer                       docker, podman, containerd, lxd, embedded  default
+engine.use                          podman                                     [folder]/boxwright.toml
+registry."localhost:[port]".insecure  true                                       [folder]/.config/boxwright/config.toml
 --- stderr
 "#);
     let run = home.real(&["config", "--format", "json"]);

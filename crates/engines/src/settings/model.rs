@@ -27,7 +27,7 @@ pub struct UserFile {
 pub struct EngineTable {
     /// The engine to use, or `auto` for the first ready one that `prefer` lists. Default: `auto`.
     pub r#use: Option<String>,
-    /// The engines that `auto` may choose, best first. Default: `["docker", "podman", "embedded"]`.
+    /// The engines that `auto` may choose, best first. Default: `["docker", "podman", "containerd", "lxd", "embedded"]`.
     pub prefer: Option<Vec<String>>,
     /// How Docker is reached.
     #[cfg(feature = "docker")]
@@ -129,7 +129,7 @@ impl From<ProjectBuildTable> for BuildTable {
 pub struct ProjectEngineTable {
     /// The engine to use, or `auto` for the first ready one that `prefer` lists. Default: `auto`.
     pub r#use: Option<String>,
-    /// The engines that `auto` may choose, best first. Default: `["docker", "podman", "embedded"]`.
+    /// The engines that `auto` may choose, best first. Default: `["docker", "podman", "containerd", "lxd", "embedded"]`.
     pub prefer: Option<Vec<String>>,
 }
 
