@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
@@ -103,9 +103,23 @@ impl Catalog {
         })
     }
 
-    /// Asks all engines at once, and returns what each answered, in the order of the catalog.
+    /// Asks all engines at once, and returns what each answered, in the order of the catalog, with all that people may
+    /// want to know of each instance.
     pub async fn detect(&self, host: &Host) -> Vec<Survey> {
-        join_all(self.providers.iter().map(|provider| survey(provider, host))).await
+        let start = Instant::now();
+        let asked = self.providers.iter().map(|provider| async move {
+            let mut survey = survey(provider, host).await;
+            let described = survey.detections.iter_mut().map(|found| async move {
+                if let Detection::Ready(instance) = found {
+                    let left = DETECTION_LIMIT.saturating_sub(start.elapsed());
+                    // What it does not tell in time is left out.
+                    let _ = tokio::time::timeout(left, provider.describe(host, instance)).await;
+                }
+            });
+            join_all(described).await;
+            survey
+        });
+        join_all(asked).await
     }
 
     /// Chooses by the first of `choices`, else by `auto`. Only what can be chosen is asked.

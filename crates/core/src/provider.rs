@@ -22,6 +22,10 @@ pub trait EngineProvider: fmt::Debug + Send + Sync {
     /// the only candidate.
     async fn detect(&self, host: &Host) -> Vec<Detection>;
 
+    /// Adds to an instance that is shown to people what takes the engine time to tell, and no build needs to know. Most
+    /// tell everything at once.
+    async fn describe(&self, _host: &Host, _instance: &mut Instance) {}
+
     /// Opens `instance`, which this provider detected, without searching again. `builder` is one of the
     /// instance's builders; the default is its first one.
     ///

@@ -79,6 +79,17 @@ impl EngineProvider for PodmanProvider {
         detections
     }
 
+    async fn describe(&self, host: &Host, instance: &mut Instance) {
+        // The service lists all its images for it, which takes long in a store with many, and holds up a build.
+        let Ok(endpoint) = self.endpoint_of(host, instance) else { return };
+        if instance.endpoint == autostart::ENDPOINT {
+            return;
+        }
+        let limit = if endpoint.is_unix() { FACT_LIMIT } else { FAR_FACT_LIMIT };
+        let driver = tokio::time::timeout(limit, storage_driver(&endpoint, host)).await;
+        instance.storage_driver = driver.ok().flatten();
+    }
+
     async fn open(
         &self,
         host: &Host,
@@ -101,6 +112,7 @@ impl EngineProvider for PodmanProvider {
         match identify(&endpoint, host).await? {
             Identity::Podman(server) => {
                 let api = Api::new(endpoint, host.clone(), server, service);
+                boxwright_worker_container::sweep_at_start(&api.http()).await;
                 Ok(Arc::new(PodmanEngine::new(api)))
             }
             Identity::Other => Err(not_podman(&endpoint)),
@@ -165,32 +177,16 @@ async fn ask(place: &Place, host: &Host) -> Option<Detection> {
     {
         return None;
     }
-    let question = async {
-        let identity = identify(&place.endpoint, host).await?;
-        let driver = match &identity {
-            Identity::Podman(_) => {
-                let limit = if place.endpoint.is_unix() { FACT_LIMIT } else { FAR_FACT_LIMIT };
-                tokio::time::timeout(limit, storage_driver(&place.endpoint, host))
-                    .await
-                    .ok()
-                    .flatten()
-            }
-            Identity::Other => None,
-        };
-        Ok((identity, driver))
-    };
-    let answer = tokio::time::timeout(LIMIT, question).await;
+    let answer = tokio::time::timeout(LIMIT, identify(&place.endpoint, host)).await;
     let answer = answer.unwrap_or_else(|_| {
         Err(Error::new(ErrorKind::Unavailable, "no answer within two seconds")
             .with_cause("the service hangs, or its machine is not to be reached"))
     });
     let unusable = |error: Error| Detection::Unusable { place: place.endpoint.to_string(), error };
     match answer {
-        Ok((Identity::Podman(server), driver)) => {
-            Some(Detection::Ready(instance(place, server, driver)))
-        }
-        Ok((Identity::Other, _)) | Err(_) if place.is_dockers => None,
-        Ok((Identity::Other, _)) => Some(unusable(not_podman(&place.endpoint))),
+        Ok(Identity::Podman(server)) => Some(Detection::Ready(instance(place, server))),
+        Ok(Identity::Other) | Err(_) if place.is_dockers => None,
+        Ok(Identity::Other) => Some(unusable(not_podman(&place.endpoint))),
         Err(error) => Some(unusable(with_podmans_remedy(error, place, host))),
     }
 }
@@ -229,11 +225,10 @@ fn start_command(endpoint: &Endpoint, host: &Host) -> String {
     format!("podman system service --time 0 {endpoint} &")
 }
 
-fn instance(place: &Place, server: Server, driver: Option<String>) -> Instance {
+fn instance(place: &Place, server: Server) -> Instance {
     let endpoint = place.endpoint.to_string();
     let mut instance = Instance::new(NAME, endpoint, place.source.clone(), server.version_text);
     instance.rootless = server.rootless;
-    instance.storage_driver = driver;
     instance.builders = vec![BUILDER.to_owned()];
     instance.notes = vec![format!("Buildah {}", server.buildah)];
     if place.endpoint.is_exposed() {

@@ -10,9 +10,14 @@ use crate::images;
 pub(crate) async fn apply(api: &Api, id: &Digest, names: &[ImageRef]) -> Result<()> {
     let image = LocalImage::from(id.clone());
     let mut done: Vec<(&ImageRef, Option<Digest>)> = Vec::new();
-    for name in names {
+    for (number, name) in names.iter().enumerate() {
         let given = async {
-            let before = images::find(api, &LocalImage::from(name.clone())).await?;
+            // The service adds an image's size up before it tells anything, so the last one, which nothing comes after
+            // that could fail, is not asked for.
+            let before = match number + 1 < names.len() {
+                true => images::find(api, &LocalImage::from(name.clone())).await?,
+                false => None,
+            };
             images::tag(api, &image, name).await?;
             Ok(before)
         };
