@@ -6,6 +6,7 @@ mod ci;
 mod console;
 mod demo;
 mod environment;
+mod faults;
 mod generate;
 mod http;
 mod packages;
@@ -44,6 +45,8 @@ enum Command {
     /// Measure
     #[command(subcommand)]
     Bench(bench::Command),
+    /// Break real engines on purpose, and see what becomes of builds and pushes
+    Faults(faults::Options),
     /// Bring real engines and registries up and down for daily work
     #[command(subcommand)]
     Environment(environment::Command),
@@ -69,6 +72,7 @@ fn run(command: Command) -> Result<()> {
         Command::Generate(options) => generate::run(&options),
         Command::Bench(command) => bench::run(&command),
         Command::Test(options) => test::run(&options),
+        Command::Faults(options) => faults::run(&options),
         Command::Tidy => tidy::run(),
         Command::Ci => ci::run(),
         Command::Environment(command) => environment::run(&command),

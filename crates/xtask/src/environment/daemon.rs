@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -99,6 +99,13 @@ impl Daemon {
             .cause(what)
             .cause(format!("the end of its log:\n{}", last_lines(&log, 8)))
     }
+}
+
+/// Returns the mount that keeps an engine's data in `folder` on a disk of its own, if the environment is to have such.
+pub(crate) fn disk(folder: &Path, state: &State) -> Result<Option<String>> {
+    let Some(megabytes) = state.disk else { return Ok(None) };
+    fs::create_dir_all(folder).explain(|| format!("cannot make `{}`", folder.display()))?;
+    Ok(Some(format!("disk={}={megabytes}m", folder.display())))
 }
 
 /// Returns `program` under a wrapper that ends it when the thread that started it ends.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::daemon::{Daemon, Ready, tied};
+use super::daemon::{Daemon, Ready, disk, tied};
 use super::layout::Layout;
 use super::network;
 use super::registry::Registries;
@@ -42,6 +42,7 @@ pub(crate) fn start(
         need_folder(Path::new(hidden), layout, state)?;
         mounts.push(format!("hide={hidden}"));
     }
+    mounts.extend(disk(&folder.join("data"), state)?);
     let bridge = layout.bridge('d');
     network::make_bridge(&bridge, layout, state)?;
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::daemon::{Daemon, Ready, tied};
+use super::daemon::{Daemon, Ready, disk, tied};
 use super::docker::need_folder;
 use super::layout::Layout;
 use super::network;
@@ -26,7 +26,9 @@ pub(crate) fn start(name: &str, layout: &Layout, state: &mut State) -> Result<Da
     let folder = layout.path("lxd");
     fs::create_dir_all(&folder).explain(|| format!("cannot make `{}`", folder.display()))?;
     need_folder(Path::new(HIDDEN), layout, state)?;
-    let program = tied(&[format!("hide={HIDDEN}")], "lxd")
+    let mut mounts = vec![format!("hide={HIDDEN}")];
+    mounts.extend(disk(&folder.join("storage-pools"), state)?);
+    let program = tied(&mounts, "lxd")
         .args(["--group", "root"])
         .variable("LXD_DIR", &folder)
         .variable("HOME", &folder)

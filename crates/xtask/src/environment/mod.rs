@@ -11,7 +11,7 @@ mod layout;
 mod lxd;
 mod network;
 mod podman;
-mod processes;
+pub(crate) mod processes;
 pub(crate) mod registry;
 mod setup;
 mod stand_in;
@@ -34,6 +34,7 @@ use crate::problem::{Problem, Result};
 use crate::program::Program;
 use crate::workspace;
 use layout::Layout;
+use processes::Process;
 use setup::{Setup, choose, read_all};
 use start::Images;
 use state::State;
@@ -121,7 +122,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
             let setups = prepare(setups, images)?;
             sweep(&layout)?;
             layout.create()?;
-            Supervisor::start(&layout, &setups, images, Lifetime::UntilDown)?;
+            Supervisor::start(&layout, &setups, images, Lifetime::UntilDown, None)?;
             say(format!("end it with `cargo xtask environment down{}`", dir_flag(place)));
             print_state(&layout)
         }
@@ -142,20 +143,32 @@ pub(crate) struct Environment {
     supervisor: Supervisor,
     /// What tests read.
     pub(crate) variables: BTreeMap<String, String>,
+    daemons: Vec<Process>,
 }
 
 impl Environment {
     /// Brings up what `setups` name, in a folder that no other run has.
     pub(crate) fn up(setups: &[String], images: Images) -> Result<Self> {
+        Self::up_on(setups, images, None)
+    }
+
+    /// As [`Environment::up`], with the data of each engine on a disk of so many MB.
+    pub(crate) fn up_on(setups: &[String], images: Images, disk: Option<u32>) -> Result<Self> {
         let setups = prepare(setups, images)?;
         sweep_abandoned();
         let name = format!("{RUNS}{}", rustix::process::getpid().as_raw_nonzero());
         let layout = Layout::new(Path::new(&name))?;
         sweep(&layout)?;
         layout.create()?;
-        let supervisor = Supervisor::start(&layout, &setups, images, Lifetime::OfThisProcess)?;
+        let supervisor =
+            Supervisor::start(&layout, &setups, images, Lifetime::OfThisProcess, disk)?;
         let state = State::read(&layout)?.unwrap_or_default();
-        Ok(Self { supervisor, variables: state.variables })
+        Ok(Self { supervisor, variables: state.variables, daemons: state.daemons })
+    }
+
+    /// Returns the daemons that were started directly.
+    pub(crate) fn daemons(&self) -> &[Process] {
+        &self.daemons
     }
 
     /// Returns `program` with the variables of this environment, and without those that lead to other engines.
@@ -232,7 +245,7 @@ fn prepare(wanted: &[String], images: Images) -> Result<Vec<String>> {
 }
 
 fn is_held(state: &State) -> bool {
-    state.supervisor.is_some_and(processes::Process::is_alive)
+    state.supervisor.is_some_and(Process::is_alive)
 }
 
 fn is_up(state: &State) -> bool {

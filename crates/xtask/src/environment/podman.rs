@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 use rustix::process::{Resource, getrlimit};
 
-use super::daemon::{Daemon, Ready, tied};
+use super::daemon::{Daemon, Ready, disk, tied};
 use super::docker::{need_folder, trust};
 use super::layout::Layout;
 use super::network;
@@ -55,6 +55,7 @@ fn start_root(
         need_folder(Path::new(hidden), layout, state)?;
         mounts.push(format!("hide={hidden}"));
     }
+    mounts.extend(disk(&folder.join("graph"), state)?);
     let socket = layout.socket("podman");
     let program = settings(tied(&mounts, "podman"), &folder)
         .arg(format!("--root={}", folder.join("graph").display()))

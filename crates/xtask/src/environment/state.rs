@@ -18,6 +18,9 @@ pub(crate) struct State {
     /// The setups that were asked for.
     #[serde(default)]
     pub(crate) setups: Vec<String>,
+    /// How large the disk is that the data of each engine is on, in MB, if it is one of its own.
+    #[serde(default)]
+    pub(crate) disk: Option<u32>,
     /// Daemons that were started directly.
     pub(crate) daemons: Vec<Process>,
     /// The user that was made for rootless engines.

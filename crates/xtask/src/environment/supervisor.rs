@@ -40,6 +40,9 @@ pub(crate) struct Options {
     /// Have the image of Debian, too
     #[arg(long)]
     full: bool,
+    /// Keep the data of each engine on a disk of so many MB
+    #[arg(long)]
+    disk: Option<u32>,
     /// Setups to bring up
     setups: Vec<String>,
 }
@@ -67,6 +70,7 @@ impl Supervisor {
         setups: &[String],
         images: Images,
         lifetime: Lifetime,
+        disk: Option<u32>,
     ) -> Result<Self> {
         let log = layout.log("supervisor");
         let errors = File::create(&log).explain(|| format!("cannot write `{}`", log.display()))?;
@@ -77,6 +81,9 @@ impl Supervisor {
         }
         if images == Images::All {
             program = program.arg("--full");
+        }
+        if let Some(disk) = disk {
+            program = program.args(["--disk", &disk.to_string()]);
         }
         let mut child = program.arg("--").args(setups).start_with_pipes(errors)?;
         let input = child.stdin.take();
@@ -127,6 +134,7 @@ pub(crate) fn supervise(options: &Options) -> Result<()> {
     let mut state = State {
         supervisor: Process::of(getpid().as_raw_nonzero().get()),
         setups: options.setups.clone(),
+        disk: options.disk,
         ..State::default()
     };
     state.write(&layout)?;

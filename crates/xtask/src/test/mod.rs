@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::console::{print, say};
 use crate::environment::Environment;
 use crate::environment::start::Images;
+use crate::faults;
 use crate::problem::{Explain, Problem, Result};
 use crate::program::Program;
 use crate::workspace;
@@ -97,6 +98,10 @@ fn test(
     phases.push(python::run(environment)?);
     if let Some(environment) = environment {
         phases.push(conformance(environment)?);
+        // Only root can bring the engines up that are broken here.
+        if rustix::process::getuid().is_root() {
+            phases.push(count_lines("faults", faults::program()?)?);
+        }
     }
     Ok(())
 }

@@ -1,0 +1,56 @@
+//! This program is killed, and cannot clean up.
+
+use serde_json::Value;
+
+use super::stage::{Stage, until};
+use super::{Fault, expect};
+use crate::problem::Result;
+
+pub(super) const FAULTS: &[Fault] = &[
+    Fault {
+        name: "docker/a-killed-run-is-swept",
+        setups: &["docker", "registry/open"],
+        disk: None,
+        check: |stage| swept(stage, "docker", "DOCKER_HOST"),
+    },
+    Fault {
+        name: "podman/a-killed-run-is-swept",
+        setups: &["podman/root", "registry/open"],
+        disk: None,
+        check: |stage| swept(stage, "podman", "CONTAINER_HOST"),
+    },
+];
+
+/// What a killed `run` leaves is gone after the next start and after `prune`; what a living one has stays.
+fn swept(stage: &Stage, engine: &str, socket: &str) -> Result<()> {
+    let base = stage.variable("BOXWRIGHT_TEST_BASE")?;
+    stage.succeed(&["pull", "--engine", engine, base])?;
+    let sleep = ["run", "--engine", engine, base, "sleep", "600"];
+    let count = || containers(stage, socket).map_or(99, |all| all.len());
+
+    let killed = stage.start(stage.boxwright(&sleep))?;
+    expect(until(|| count() == 1), || "the container does not come".to_owned())?;
+    killed.kill()?;
+    let living = stage.start(stage.boxwright(&sleep))?;
+    // The start of the second one has swept what the first one left.
+    expect(until(|| count() == 1 && is_running(stage, socket)), || {
+        "a start does not sweep".to_owned()
+    })?;
+    let pruned = stage.succeed(&["prune"])?;
+    expect(count() == 1 && !pruned.contains("container"), || {
+        format!("`prune` took the container of a process that lives:\n{pruned}")
+    })?;
+    living.kill()?;
+    let pruned = stage.succeed(&["prune"])?;
+    expect(count() == 0, || format!("`prune` left a container:\n{pruned}"))?;
+    stage.nothing_temporary()
+}
+
+fn containers(stage: &Stage, socket: &str) -> Option<Vec<Value>> {
+    let all = stage.ask(socket, "/v1.40/containers/json?all=true").ok()?;
+    all.as_array().cloned()
+}
+
+fn is_running(stage: &Stage, socket: &str) -> bool {
+    containers(stage, socket).is_some_and(|all| all.iter().all(|it| it["State"] == "running"))
+}
