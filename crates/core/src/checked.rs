@@ -11,8 +11,8 @@ use crate::feature::Feature;
 use crate::image_ref::{ImageRef, LocalImage};
 use crate::request::{
     BuildOutput, BuildRequest, ContextSource, DockerfileSource, ExportRequest, ImageDetails,
-    ImageSummary, ImportOutput, ImportRequest, NetworkMode, PullOutput, PullRequest, PushOutput,
-    PushRequest, RemoveOutput, RemoveRequest, RunOutput, RunRequest,
+    ImageSummary, ImportOutput, ImportRequest, NetworkMode, PruneOutput, PullOutput, PullRequest,
+    PushOutput, PushRequest, RemoveOutput, RemoveRequest, RunOutput, RunRequest,
 };
 use crate::session::Session;
 use crate::step::StepRunner;
@@ -227,6 +227,10 @@ impl Engine for Checked {
             self.0.run(request, session).await
         };
         self.stamp(Operation::Run, call.await)
+    }
+
+    async fn prune(&self, session: &Session) -> Result<PruneOutput> {
+        self.stamp(Operation::Prune, session.cancellable(self.0.prune(session)).await)
     }
 
     fn step_runner(&self) -> Option<&dyn StepRunner> {

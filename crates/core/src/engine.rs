@@ -11,8 +11,8 @@ use crate::feature::Feature;
 use crate::image_ref::{ImageRef, LocalImage};
 use crate::request::{
     BuildOutput, BuildRequest, ExportRequest, ImageDetails, ImageSummary, ImportOutput,
-    ImportRequest, PullOutput, PullRequest, PushOutput, PushRequest, RemoveOutput, RemoveRequest,
-    RunOutput, RunRequest,
+    ImportRequest, PruneOutput, PullOutput, PullRequest, PushOutput, PushRequest, RemoveOutput,
+    RemoveRequest, RunOutput, RunRequest,
 };
 use crate::session::Session;
 use crate::step::StepRunner;
@@ -198,6 +198,18 @@ pub trait Engine: fmt::Debug + Send + Sync + 'static {
     ///
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is no such image; it is not pulled.
     async fn run(&self, request: &RunRequest, session: &Session) -> Result<RunOutput>;
+
+    /// Removes what this project made in the engine: what it keeps there for the next builds, and what processes left
+    /// that were killed. Images that users built are none of it. An engine that holds nothing of the kind returns so.
+    ///
+    /// # Behavior
+    ///
+    /// - What a build or a run uses just now stays, and is told.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the engine is gone.
+    async fn prune(&self, session: &Session) -> Result<PruneOutput>;
 
     /// Returns what the portable builder runs steps with, or `None` if there is nothing.
     fn step_runner(&self) -> Option<&dyn StepRunner>;

@@ -94,6 +94,8 @@ pub enum Operation {
     Import,
     /// Running a command in an image.
     Run,
+    /// Removing what this project keeps in an engine.
+    Prune,
 }
 
 impl Operation {
@@ -113,6 +115,7 @@ impl Operation {
             Self::Export => "export",
             Self::Import => "import",
             Self::Run => "run",
+            Self::Prune => "prune",
         }
     }
 }

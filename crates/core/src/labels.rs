@@ -5,3 +5,6 @@ pub const OWNER: &str = "dev.boxwright.owner";
 
 /// When it was made, in seconds since 1970.
 pub const STARTED: &str = "dev.boxwright.started";
+
+/// Which process made it, and removes it before it ends. What stays for later builds has no such label.
+pub const MAKER: &str = "dev.boxwright.maker";

@@ -20,6 +20,7 @@ mod feature;
 mod host;
 mod image_ref;
 pub mod labels;
+mod maker;
 mod names;
 mod platform;
 mod program;
@@ -46,6 +47,7 @@ pub use event::{Event, EventSink, OutputStream, StepId, StepResult};
 pub use feature::Feature;
 pub use host::Host;
 pub use image_ref::{DOCKER_HUB, ImageRef, LocalImage};
+pub use maker::{Maker, is_left, own_labels};
 pub use names::nearest;
 pub use platform::Platform;
 pub use program::{Program, ProgramOutput};
@@ -54,8 +56,8 @@ pub use registry_settings::{RegistrySetting, RegistrySettings};
 pub use request::{
     ArchiveFormat, BuildOutput, BuildRequest, CacheUse, ContextSource, DockerfileSource,
     ExportRequest, ExtraHost, HostAddress, ImageDetails, ImageFormat, ImageSummary, ImportOutput,
-    ImportRequest, NamedContext, NetworkMode, NextUse, PullOutput, PullPolicy, PullRequest,
-    PushOutput, PushRequest, RemoveOutput, RemoveRequest, RunOutput, RunRequest,
+    ImportRequest, NamedContext, NetworkMode, NextUse, PruneOutput, PullOutput, PullPolicy,
+    PullRequest, PushOutput, PushRequest, RemoveOutput, RemoveRequest, RunOutput, RunRequest,
 };
 pub use secret::Secret;
 pub use session::{Anonymous, ByteStream, Credential, Credentials, Session};

@@ -28,6 +28,16 @@ impl Api {
         self.ask(Method::POST, path, body, Some("application/json"), what).await
     }
 
+    /// Deletes what is at `path`. What is gone already, or goes just then, is no error.
+    pub(crate) async fn remove(&self, path: &str, what: &str) -> Result<()> {
+        match self.ask(Method::DELETE, path, Body::empty(), None, what).await {
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Conflict) => {
+                Ok(())
+            }
+            other => other.map(drop),
+        }
+    }
+
     /// Loads an archive of images.
     pub(crate) async fn load(&self, archive: Vec<u8>, what: &str) -> Result<()> {
         let (path, kind) = ("/images/load?quiet=true", Some("application/x-tar"));

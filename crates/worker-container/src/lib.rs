@@ -5,10 +5,14 @@
 //! one. Each build has a process of its own in it, which ends with the connection.
 //!
 //! Nothing is attached to process 1: what is sent there lands in the engine's log, and another client may get it.
+//!
+//! [`sweep`] removes containers of either kind that a process left which was killed.
 
 mod api;
 mod frames;
 mod image;
+mod leftovers;
 mod worker;
 
+pub use leftovers::{sweep, sweep_at_start};
 pub use worker::ContainerWorker;

@@ -4,15 +4,15 @@ use async_trait::async_trait;
 use boxwright_core::{
     BuildOutput, BuildRequest, Capabilities, Engine, EngineInfo, ExportRequest, Feature,
     ImageDetails, ImageRef, ImageStore, ImageSummary, ImportOutput, ImportRequest, LocalImage,
-    PullOutput, PullRequest, PushOutput, PushRequest, RemoveOutput, RemoveRequest, Result,
-    RunOutput, RunRequest, Session, StepRunner, Support,
+    PruneOutput, PullOutput, PullRequest, PushOutput, PushRequest, RemoveOutput, RemoveRequest,
+    Result, RunOutput, RunRequest, Session, StepRunner, Support,
 };
 
 use boxwright_portable::{BUILDER, Store as Built};
 
 use crate::api::Api;
 use crate::store::Store;
-use crate::{archive, build, capabilities, images, provider, run, transfers};
+use crate::{archive, build, capabilities, images, provider, prune, run, transfers};
 
 /// A containerd that answered, and one namespace of it.
 #[derive(Debug)]
@@ -85,6 +85,10 @@ impl Engine for ContainerdEngine {
 
     async fn run(&self, request: &RunRequest, session: &Session) -> Result<RunOutput> {
         run::run(&self.api, request, session).await
+    }
+
+    async fn prune(&self, _session: &Session) -> Result<PruneOutput> {
+        prune::prune(&self.api).await
     }
 
     fn step_runner(&self) -> Option<&dyn StepRunner> {

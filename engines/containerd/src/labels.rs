@@ -3,14 +3,9 @@
 use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use boxwright_core::{Descriptor, Digest, labels};
+use boxwright_core::{Descriptor, Digest, labels, own_labels};
 use boxwright_image::manifest::ImageManifest;
 use prost_types::Timestamp;
-
-use crate::process::Identity;
-
-/// Which process made something.
-pub(crate) const PROCESS: &str = "dev.boxwright.process";
 
 /// Keeps something that nothing else holds.
 const ROOT: &str = "containerd.io/gc.root";
@@ -23,12 +18,7 @@ const LONGEST: u64 = 24 * 60 * 60;
 
 /// Returns the labels of something that this process makes for `purpose`, such as `run`.
 pub(crate) fn own(purpose: &str) -> HashMap<String, String> {
-    let mut own = HashMap::from([
-        (labels::OWNER.to_owned(), purpose.to_owned()),
-        (labels::STARTED.to_owned(), now().to_string()),
-    ]);
-    own.extend(Identity::own().map(|process| (PROCESS.to_owned(), process.label())));
-    own
+    own_labels(purpose).into_iter().collect()
 }
 
 /// Returns the labels of a lease for `purpose`.
@@ -43,7 +33,7 @@ pub(crate) fn of_lease(purpose: &str) -> HashMap<String, String> {
 pub(crate) fn kept(purpose: &str) -> HashMap<String, String> {
     let mut labels = own(purpose);
     // It outlives the process that makes it.
-    labels.remove(PROCESS);
+    labels.remove(labels::MAKER);
     labels.insert(ROOT.to_owned(), purpose.to_owned());
     labels
 }

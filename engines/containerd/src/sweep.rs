@@ -2,36 +2,40 @@
 
 use std::collections::HashMap;
 
-use boxwright_core::{Result, labels};
+use boxwright_core::{Maker, Result, is_left, labels};
 
 use crate::api::{Api, Collection};
 use crate::container::Container;
-use crate::labels::PROCESS;
-use crate::process::Identity;
 
 /// Removes containers and leases of this project whose process has ended. What they held goes with them.
-pub(crate) async fn sweep(api: &Api) -> Result<()> {
-    let Some(own) = Identity::own() else { return Ok(()) };
+/// Returns what they were.
+pub(crate) async fn sweep(api: &Api) -> Result<Vec<String>> {
+    let mut swept = Vec::new();
+    let Some(own) = Maker::own() else { return Ok(swept) };
     for found in api.list_containers().await? {
-        if is_left(&found.labels, &own) {
+        if left(&found.labels, &own) {
+            let shown = format!("container `{}`", found.id);
             Container::existing(api, found.id).remove().await?;
+            swept.push(shown);
         }
     }
-    for snapshot in api.list_snapshots(&format!("labels.\"{PROCESS}\"")).await? {
-        if is_left(&snapshot.labels, &own) {
+    for snapshot in api.list_snapshots(&format!("labels.\"{}\"", labels::MAKER)).await? {
+        if left(&snapshot.labels, &own) {
             // One that something is stacked on stays; its lease is what holds it.
-            let _ = api.try_remove_snapshot(&snapshot.name).await;
+            if api.try_remove_snapshot(&snapshot.name).await.is_ok() {
+                swept.push(format!("snapshot `{}`", snapshot.name));
+            }
         }
     }
     for lease in api.list_leases().await? {
-        if is_left(&lease.labels, &own) {
+        if left(&lease.labels, &own) {
             api.delete_lease(&lease.id, Collection::Later).await?;
+            swept.push(format!("lease `{}`", lease.id));
         }
     }
-    Ok(())
+    Ok(swept)
 }
 
-fn is_left(found: &HashMap<String, String>, observer: &Identity) -> bool {
-    let process = found.get(PROCESS).and_then(|label| Identity::read(label));
-    found.contains_key(labels::OWNER) && process.is_some_and(|process| process.has_ended(observer))
+fn left(labels: &HashMap<String, String>, observer: &Maker) -> bool {
+    is_left(|name| labels.get(name).map(String::as_str), observer)
 }

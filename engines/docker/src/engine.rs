@@ -3,8 +3,8 @@
 use boxwright_core::{
     BuildOutput, BuildRequest, Capabilities, Engine, EngineInfo, ExportRequest, Feature,
     ImageDetails, ImageRef, ImageStore, ImageSummary, ImportOutput, ImportRequest, LocalImage,
-    PullOutput, PullRequest, PushOutput, PushRequest, RemoveOutput, RemoveRequest, Result,
-    RunOutput, RunRequest, Session, StepRunner, Support, async_trait,
+    PruneOutput, PullOutput, PullRequest, PushOutput, PushRequest, RemoveOutput, RemoveRequest,
+    Result, RunOutput, RunRequest, Session, StepRunner, Support, async_trait,
 };
 
 use boxwright_worker_container::ContainerWorker;
@@ -98,6 +98,10 @@ impl Engine for DockerEngine {
 
     async fn run(&self, request: &RunRequest, session: &Session) -> Result<RunOutput> {
         run::run(&self.daemon, request, session).await
+    }
+
+    async fn prune(&self, _session: &Session) -> Result<PruneOutput> {
+        boxwright_worker_container::sweep(&self.daemon.api.http).await
     }
 
     fn step_runner(&self) -> Option<&dyn StepRunner> {

@@ -133,7 +133,10 @@ impl EngineProvider for DockerProvider {
         let Identity::Docker(server) = identity else { return Err(podman(&endpoint)) };
         let builders = self.builders(host, &server);
         let builder = choose(&builders, builder)?;
-        let api = api.negotiated().await?;
+        let http = api.http.clone();
+        let (api, ()) =
+            tokio::join!(api.negotiated(), boxwright_worker_container::sweep_at_start(&http));
+        let api = api?;
         Ok(Arc::new(DockerEngine::new(Daemon::new(api, *server), builder)))
     }
 }

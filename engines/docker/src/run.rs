@@ -1,10 +1,7 @@
 //! Runs a command in an image, in a container that is removed afterwards.
 
-use std::collections::HashMap;
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig};
-use boxwright_core::{Event, NetworkMode, Result, RunOutput, RunRequest, Session, labels};
+use boxwright_core::{Event, NetworkMode, Result, RunOutput, RunRequest, Session, own_labels};
 
 use crate::api::Container;
 use crate::daemon::Daemon;
@@ -36,11 +33,6 @@ async fn follow(container: &Container, session: &Session) -> Result<RunOutput> {
 }
 
 fn body(request: &RunRequest, image: String) -> ContainerCreateBody {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let labels = HashMap::from([
-        (labels::OWNER.to_owned(), "run".to_owned()),
-        (labels::STARTED.to_owned(), now.as_secs().to_string()),
-    ]);
     let environment = request.environment.iter().map(|(name, value)| format!("{name}={value}"));
     let network = match request.network {
         NetworkMode::Default => None,
@@ -54,7 +46,7 @@ fn body(request: &RunRequest, image: String) -> ContainerCreateBody {
         env: Some(environment.collect()),
         user: request.user.clone(),
         working_dir: request.working_directory.clone(),
-        labels: Some(labels),
+        labels: Some(own_labels("run").into_iter().collect()),
         attach_stdout: Some(true),
         attach_stderr: Some(true),
         host_config: Some(HostConfig {
@@ -69,6 +61,8 @@ fn body(request: &RunRequest, image: String) -> ContainerCreateBody {
 
 #[cfg(test)]
 mod tests {
+    use boxwright_core::labels;
+
     use super::*;
 
     #[test]
@@ -76,7 +70,9 @@ mod tests {
         let mut request = RunRequest::new("a:1".parse().unwrap());
         let plain = body(&request, "a:1".into());
         assert_eq!((plain.cmd, plain.entrypoint, plain.user), (None, None, None));
-        assert_eq!(plain.labels.unwrap()[labels::OWNER], "run");
+        let made = plain.labels.unwrap();
+        assert_eq!(made[labels::OWNER], "run");
+        assert!(made.contains_key(labels::MAKER));
         request.entrypoint = Some("/bin/sh".into());
         request.arguments = vec!["-c".into(), "true".into()];
         request.environment.insert("A".into(), "1".into());

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use boxwright_core::{
     BuildOutput, BuildRequest, Capabilities, Capability, Engine, EngineInfo, Error, ErrorKind,
     ExportRequest, Feature, ImageDetails, ImageRef, ImageStore, ImageSummary, ImportOutput,
-    ImportRequest, LocalImage, PullOutput, PullRequest, PushOutput, PushRequest, RemoveOutput,
-    RemoveRequest, Result, RunOutput, RunRequest, Session, StepRunner, Support,
+    ImportRequest, LocalImage, PruneOutput, PullOutput, PullRequest, PushOutput, PushRequest,
+    RemoveOutput, RemoveRequest, Result, RunOutput, RunRequest, Session, StepRunner, Support,
 };
 use boxwright_portable::Store;
 use boxwright_portable::local::{archive, images, transfer};
@@ -86,6 +86,11 @@ impl Engine for EmbeddedEngine {
             })
         })?;
         run::run(&self.store, worker, request, session).await
+    }
+
+    async fn prune(&self, _session: &Session) -> Result<PruneOutput> {
+        // Nothing outlives its process but the store, which is pruned for all engines at once.
+        Ok(PruneOutput::default())
     }
 
     fn step_runner(&self) -> Option<&dyn StepRunner> {

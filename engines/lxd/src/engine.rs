@@ -4,15 +4,15 @@ use async_trait::async_trait;
 use boxwright_core::{
     BuildOutput, BuildRequest, Capabilities, Engine, EngineInfo, ExportRequest, Feature,
     ImageDetails, ImageRef, ImageStore, ImageSummary, ImportOutput, ImportRequest, LocalImage,
-    PullOutput, PullRequest, PushOutput, PushRequest, RemoveOutput, RemoveRequest, Result,
-    RunOutput, RunRequest, Session, StepRunner, Support,
+    PruneOutput, PullOutput, PullRequest, PushOutput, PushRequest, RemoveOutput, RemoveRequest,
+    Result, RunOutput, RunRequest, Session, StepRunner, Support,
 };
 use boxwright_portable::local::{archive, images, run, transfer};
 use boxwright_portable::{BUILDER, Builder, Store};
 
 use crate::runner::Runner;
 use crate::worker::Workers;
-use crate::{capabilities, provider};
+use crate::{capabilities, provider, prune};
 
 /// A server that answered, and the store of its images.
 #[derive(Debug)]
@@ -91,6 +91,10 @@ impl Engine for LxdEngine {
     async fn run(&self, request: &RunRequest, session: &Session) -> Result<RunOutput> {
         let runner = Runner::new(self.workers.clone());
         run::run(&self.store, &runner, request, session).await
+    }
+
+    async fn prune(&self, _session: &Session) -> Result<PruneOutput> {
+        prune::prune(&self.workers.api).await
     }
 
     fn step_runner(&self) -> Option<&dyn StepRunner> {

@@ -8,6 +8,7 @@ mod endpoints;
 mod engine;
 mod errors;
 mod provider;
+mod prune;
 mod remotes;
 mod runner;
 mod surroundings;

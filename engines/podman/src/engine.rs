@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use boxwright_core::{
     BuildOutput, BuildRequest, Capabilities, Engine, EngineInfo, ExportRequest, Feature,
     ImageDetails, ImageRef, ImageStore, ImageSummary, ImportOutput, ImportRequest, LocalImage,
-    PullOutput, PullRequest, PushOutput, PushRequest, RemoveOutput, RemoveRequest, Result,
-    RunOutput, RunRequest, Session, StepRunner, Support,
+    PruneOutput, PullOutput, PullRequest, PushOutput, PushRequest, RemoveOutput, RemoveRequest,
+    Result, RunOutput, RunRequest, Session, StepRunner, Support,
 };
 
 use boxwright_worker_container::ContainerWorker;
@@ -90,6 +90,10 @@ impl Engine for PodmanEngine {
 
     async fn run(&self, request: &RunRequest, session: &Session) -> Result<RunOutput> {
         run::run(&self.api, request, session).await
+    }
+
+    async fn prune(&self, _session: &Session) -> Result<PruneOutput> {
+        boxwright_worker_container::sweep(&self.api.http()).await
     }
 
     fn step_runner(&self) -> Option<&dyn StepRunner> {

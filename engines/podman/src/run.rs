@@ -1,10 +1,8 @@
 //! A command in an image, in a container that is gone afterwards.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use boxwright_core::{
     Error, ErrorKind, Event, NetworkMode, OutputStream, Result, RunOutput, RunRequest, Session,
-    labels,
+    own_labels,
 };
 use boxwright_http::Connection;
 use boxwright_http::http::Method;
@@ -66,8 +64,7 @@ fn specification(wanted: &RunRequest, image: &str) -> Value {
         NetworkMode::Host => set("netns", json!({"nsmode": "host"})),
         NetworkMode::None => set("netns", json!({"nsmode": "none"})),
     }
-    let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    set("labels", json!({labels::OWNER: "run", labels::STARTED: started.to_string()}));
+    set("labels", json!(own_labels("run")));
     // What the command writes goes to whoever asked, and into no file of the service.
     set("log_configuration", json!({"driver": "none"}));
     Value::Object(fields)

@@ -70,7 +70,7 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Show what Boxwright's own store takes
     Df(DfArgs),
-    /// Remove from Boxwright's own store what no named image needs
+    /// Remove what no named image needs from Boxwright's own store, and what is kept in engines for builds
     Prune(PruneArgs),
     /// Show every engine: ready, unusable and why, or absent
     Engines(EnginesArgs),

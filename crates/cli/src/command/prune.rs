@@ -1,16 +1,35 @@
-//! `boxwright prune`: makes Boxwright's own store smaller.
+//! `boxwright prune`: makes Boxwright's own store smaller, and takes out of engines what is kept there for builds.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use boxwright_core::{Error, ErrorKind, Result};
+use boxwright_core::{Detection, Error, ErrorKind, Instance, PruneOutput, Result};
+use boxwright_engines::Settings;
 use boxwright_engines::store::{self, Pruned, Pruning, Scope};
+use serde::Serialize;
 
 use crate::app::App;
 use crate::args::{EngineArgs, Format, PruneArgs};
 use crate::build;
-use crate::exit_code::Outcome;
+use crate::exit_code::{FAILED, Outcome};
 use crate::render::bytes;
+
+/// What was removed, everywhere.
+#[derive(Debug, Serialize)]
+struct Report {
+    #[serde(flatten)]
+    store: Pruned,
+    engines: Vec<OfEngine>,
+}
+
+/// What was removed from one engine.
+#[derive(Debug, Serialize)]
+struct OfEngine {
+    engine: String,
+    endpoint: String,
+    #[serde(flatten)]
+    pruned: PruneOutput,
+}
 
 pub(super) async fn run(args: &PruneArgs, app: &App) -> Outcome {
     let mut pruning = Pruning::default();
@@ -18,15 +37,50 @@ pub(super) async fn run(args: &PruneArgs, app: &App) -> Outcome {
     pruning.older_than = args.older_than.as_deref().map(duration).transpose()?;
     pruning.keep_storage = args.keep_storage.as_deref().map(build::size).transpose()?;
     let settings = app.settings(&EngineArgs::default())?;
-    let pruned = store::open(&settings, &app.host)?.prune(&pruning).await?;
+    let store = store::open(&settings, &app.host)?.prune(&pruning).await?;
+    // Who wants to keep something of the cache wants the workers for it, too.
+    let is_whole = pruning.older_than.is_none() && pruning.keep_storage.is_none();
+    let (engines, all) = if is_whole { engines(&settings, app).await? } else { (Vec::new(), true) };
+    let report = Report { store, engines };
     match args.format.format {
-        Format::Json => app.console.json(&pruned)?,
-        Format::Text => app.console.data(&text(&pruned))?,
+        Format::Json => app.console.json(&report)?,
+        Format::Text => app.console.data(&text(&report))?,
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(if all { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
 }
 
-fn text(pruned: &Pruned) -> String {
+/// Prunes every engine that is ready, and returns whether that could be done in all of them.
+async fn engines(settings: &Settings, app: &App) -> Result<(Vec<OfEngine>, bool)> {
+    let catalog = app.catalog(settings)?;
+    let session = app.session(settings, None)?;
+    let surveys = session.cancellable(async { Ok(catalog.detect(&app.host).await) }).await?;
+    let (mut pruned, mut all) = (Vec::new(), true);
+    for found in surveys.iter().flat_map(|survey| &survey.detections) {
+        let Detection::Ready(instance) = found else { continue };
+        let prune = async {
+            let engine = session.cancellable(catalog.open(instance, None, &app.host)).await?;
+            engine.prune(&session).await
+        };
+        match prune.await {
+            Ok(output) => pruned.push(of_engine(instance, output)),
+            Err(error) if error.kind() == ErrorKind::Cancelled => return Err(error),
+            Err(error) => {
+                let causes = error.causes().join(": ");
+                app.console.warn(&format!("cannot prune {}: {error} ({causes})", instance.engine));
+                all = false;
+            }
+        }
+    }
+    Ok((pruned, all))
+}
+
+fn of_engine(instance: &Instance, pruned: PruneOutput) -> OfEngine {
+    let (engine, endpoint) = (instance.engine.to_string(), instance.endpoint.clone());
+    OfEngine { engine, endpoint, pruned }
+}
+
+fn text(report: &Report) -> String {
+    let pruned = &report.store;
     let mut text = String::new();
     for name in &pruned.names {
         text += &format!("untagged {name}\n");
@@ -39,6 +93,14 @@ fn text(pruned: &Pruned) -> String {
     if pruned.in_use.count > 0 {
         let size = bytes(pruned.in_use.bytes);
         text += &format!("\nleft what builds use now: {} blobs, {size}", pruned.in_use.count);
+    }
+    for OfEngine { engine, endpoint, pruned } in &report.engines {
+        for what in &pruned.removed {
+            text += &format!("\nremoved the {what} of {engine} at {endpoint}");
+        }
+        for what in &pruned.in_use {
+            text += &format!("\nleft the {what} of {engine} at {endpoint}, which a build uses now");
+        }
     }
     text
 }

@@ -8,7 +8,11 @@ fn home() -> Home {
     let home =
         Home::with_dockerfile("FROM scratch\nCOPY hello /hello\n").file("app/hello", "hello\n");
     let store = home.path("store").display().to_string();
-    home.variable("BOXWRIGHT_STORE", store)
+    // The machine's own engines are left alone.
+    let none = format!("unix://{}", home.path("no.sock").display());
+    let home = home.variable("PATH", "/nonexistent").variable("LXD_SOCKET", "/nonexistent");
+    let home = home.variable("DOCKER_HOST", &none).variable("CONTAINER_HOST", &none);
+    home.variable("CONTAINERD_ADDRESS", &none).variable("BOXWRIGHT_STORE", store)
 }
 
 fn json(run: &Run) -> Value {
@@ -38,6 +42,11 @@ fn the_store_is_counted_and_pruned() {
     assert_eq!(none["removed"]["count"], 0);
     let run = home.real(&["prune"]);
     assert!(run.code == 0 && run.stdout.starts_with("removed 3 blobs, "), "{run}");
+    let pruned = json(&home.real(&["prune", "--format", "json"]));
+    assert_eq!(
+        (&pruned["names"], &pruned["engines"][0]["engine"]),
+        (&Value::Array(vec![]), &"embedded".into())
+    );
     let run = home.real(&["prune", "--all"]);
     assert!(run.stdout.starts_with("untagged docker.io/library/api:1\nremoved 3 blobs, "), "{run}");
     let run = home.real(&["prune", "--keep-storage", "much"]);

@@ -166,3 +166,13 @@ impl RunOutput {
         Self { exit_code }
     }
 }
+
+/// What a prune came to, each thing as people call it, such as "container `boxwright-worker-1f2e`".
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct PruneOutput {
+    /// What is gone.
+    pub removed: Vec<String>,
+    /// What stayed because a build uses it just now.
+    pub in_use: Vec<String>,
+}

@@ -8,7 +8,9 @@ pub use build::{
     BuildOutput, BuildRequest, CacheUse, ContextSource, DockerfileSource, ExtraHost, HostAddress,
     ImageFormat, NamedContext, NetworkMode, NextUse, PullPolicy,
 };
-pub use image::{ImageDetails, ImageSummary, RemoveOutput, RemoveRequest, RunOutput, RunRequest};
+pub use image::{
+    ImageDetails, ImageSummary, PruneOutput, RemoveOutput, RemoveRequest, RunOutput, RunRequest,
+};
 pub use transfer::{
     ArchiveFormat, ExportRequest, ImportOutput, ImportRequest, PullOutput, PullRequest, PushOutput,
     PushRequest,

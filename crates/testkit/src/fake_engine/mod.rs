@@ -12,8 +12,8 @@ use boxwright_core::{
     ArchiveFormat, BuildOutput, BuildRequest, Capabilities, Detection, Engine, EngineInfo,
     EngineName, EngineProvider, Error, ErrorKind, ExportRequest, Feature, Host, ImageDetails,
     ImageRef, ImageStore, ImageSummary, ImportOutput, ImportRequest, Instance, LocalImage,
-    Platform, PullOutput, PullRequest, PushOutput, PushRequest, RemoveOutput, RemoveRequest,
-    Result, RunOutput, RunRequest, Session, StepRunner, Support,
+    Platform, PruneOutput, PullOutput, PullRequest, PushOutput, PushRequest, RemoveOutput,
+    RemoveRequest, Result, RunOutput, RunRequest, Session, StepRunner, Support,
 };
 use boxwright_image::archive::{self, ArchiveKind, ArchiveOptions};
 
@@ -237,6 +237,11 @@ impl Engine for FakeEngine {
     async fn run(&self, request: &RunRequest, session: &Session) -> Result<RunOutput> {
         let image = self.said(self.store.find(&request.image))?;
         run::run(self, &image, request, session).await
+    }
+
+    async fn prune(&self, _session: &Session) -> Result<PruneOutput> {
+        // Nothing outlives its process but the store, which is pruned for all engines at once.
+        Ok(PruneOutput::default())
     }
 
     fn step_runner(&self) -> Option<&dyn StepRunner> {

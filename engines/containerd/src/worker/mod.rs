@@ -25,7 +25,7 @@ use crate::users::User;
 use stream::Stdio;
 
 /// What it is made for, in labels.
-const PURPOSE: &str = "worker";
+pub(crate) const PURPOSE: &str = "worker";
 
 /// What it may do beside what every container may: mount and make namespaces, and turn on the loopback interface of
 /// a step that has no network.

@@ -95,6 +95,42 @@ pub(crate) struct Instance {
     pub(crate) config: BTreeMap<String, String>,
 }
 
+/// A volume of a pool, as lists tell it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Volume {
+    pub(crate) name: String,
+    pub(crate) config: BTreeMap<String, String>,
+    /// The paths of the instances that it is in.
+    pub(crate) used_by: Vec<String>,
+}
+
+/// What runs for a while, by its state.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Operations {
+    running: Vec<Concerned>,
+    pending: Vec<Concerned>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Concerned {
+    /// Paths, by the kind of thing; or null.
+    resources: Option<BTreeMap<String, Vec<String>>>,
+}
+
+impl Operations {
+    /// Returns whether one of them has to do with what is at `path`.
+    pub(crate) fn concern(&self, path: &str) -> bool {
+        let resources =
+            self.running.iter().chain(&self.pending).filter_map(|it| it.resources.as_ref());
+        // With another project, the path ends with it.
+        let same = |found: &String| found.split('?').next() == Some(path);
+        resources.flat_map(BTreeMap::values).flatten().any(same)
+    }
+}
+
 /// An image, as lists tell it.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
