@@ -1,6 +1,6 @@
 //! The corpora as the runner reads them, and the documents of the image specification, kept outside the repository.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use boxwright_conformance::Runnable as _;
 use boxwright_conformance::corpus::schema::Schemas;
@@ -10,29 +10,13 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use serde_json::Value;
 
 fn main() {
-    let trials = match folder() {
+    let trials = match boxwright_testkit::corpora() {
         Ok(folder) => trials(&folder),
         Err(reason) => {
             vec![Trial::ignorable_test("corpus", move || Ok(Completion::ignored_with(reason)))]
         }
     };
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a test is told by the environment where the corpora are"
-)]
-fn folder() -> Result<PathBuf, String> {
-    let folder = match std::env::var_os("BOXWRIGHT_CORPORA") {
-        Some(folder) => PathBuf::from(folder),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpora"),
-    };
-    if folder.is_dir() {
-        Ok(folder)
-    } else {
-        Err(format!("no corpus at {}; set BOXWRIGHT_CORPORA", folder.display()))
-    }
 }
 
 fn trials(folder: &Path) -> Vec<Trial> {

@@ -1,7 +1,5 @@
 //! The tables that `moby/patternmatcher` tests itself with, read from the corpora beside the repository.
 
-use std::path::PathBuf;
-
 use boxwright_context::ignore::{self, Rules};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use serde::Deserialize;
@@ -62,16 +60,10 @@ struct IgnoreFile {
     expected: Vec<String>,
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test is told by a variable where the corpora are")]
-fn corpora() -> PathBuf {
-    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/corpora");
-    std::env::var_os("BOXWRIGHT_CORPORA").map_or_else(|| PathBuf::from(beside), PathBuf::from)
-}
-
 type Test = fn(&str) -> Result<(), Failed>;
 
 fn main() {
-    let folder = corpora().join("patternmatcher");
+    let folder = boxwright_testkit::corpora().map(|folder| folder.join("patternmatcher"));
     let tests: [(&str, &str, Test); 6] = [
         ("ignore_file_is_cleaned", "ignorefile.json", ignore_file),
         ("single_patterns_match_paths_and_parents", "matches.json", single),
@@ -81,13 +73,13 @@ fn main() {
         ("patterns_compile_to_the_same_expressions", "matches.json", compile),
     ];
     let trials = tests.map(|(name, file, test)| {
-        let path = folder.join(file);
-        Trial::ignorable_test(name, move || match std::fs::read_to_string(&path) {
-            Ok(text) => test(&text).map(|()| Completion::Completed),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                Ok(Completion::ignored_with(format!("no corpus at {}", path.display())))
+        let folder = folder.clone();
+        Trial::ignorable_test(name, move || match folder {
+            Ok(folder) => {
+                let text = std::fs::read_to_string(folder.join(file))?;
+                test(&text).map(|()| Completion::Completed)
             }
-            Err(error) => Err(error.into()),
+            Err(reason) => Ok(Completion::ignored_with(reason)),
         })
     });
     libtest_mimic::run(&Arguments::from_args(), trials.into()).exit();

@@ -3,13 +3,14 @@
 //! [`FakeEngine`] builds, keeps, pushes and runs images in this process, and breaks promises on order.
 //! [`FakeRegistry`] is a registry on a loopback port, sound or failing on order; [`Registries`] are the
 //! four kinds that the conformance suite asks for. [`FileServer`] serves what `ADD` downloads. [`ContextFolder`] makes build contexts, and
-//! [`snapshot`] hides what differs from run to run.
+//! [`snapshot`] hides what differs from run to run, and [`corpora`] finds the cases of other builders.
 //!
 //! Nothing of it is ever part of the program.
 
 mod base;
 mod compression;
 mod context_folder;
+mod corpora;
 mod fake_engine;
 mod fake_registry;
 mod file_server;
@@ -18,6 +19,7 @@ pub mod snapshot;
 
 pub use compression::decompress;
 pub use context_folder::ContextFolder;
+pub use corpora::corpora;
 pub use fake_engine::{Defect, FAKE, FakeEngine, FakeProvider};
 pub use fake_registry::{Access, Answer, FakeRegistry, Fault, Moment};
 pub use file_server::{FileServer, Page};

@@ -10,7 +10,7 @@ mod real;
 mod shell;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use libtest_mimic::{Arguments, Completion, Trial};
 use serde_json::Value;
@@ -19,29 +19,13 @@ use serde_json::Value;
 type Verdict = Result<(), String>;
 
 fn main() {
-    let trials = match folder() {
+    let trials = match boxwright_testkit::corpora() {
         Ok(folder) => Corpus::new(folder).trials(),
         Err(reason) => {
             vec![Trial::ignorable_test("corpus", move || Ok(Completion::ignored_with(reason)))]
         }
     };
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a test is told by the environment where the corpora are"
-)]
-fn folder() -> Result<PathBuf, String> {
-    let folder = match std::env::var_os("BOXWRIGHT_CORPORA") {
-        Some(folder) => PathBuf::from(folder),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpora"),
-    };
-    if folder.is_dir() {
-        Ok(folder)
-    } else {
-        Err(format!("no corpus at {}; set BOXWRIGHT_CORPORA", folder.display()))
-    }
 }
 
 /// The folder, and the rows that we answer otherwise.

@@ -1,6 +1,7 @@
 //! `cargo xtask generate`: the parts of the documentation that are made from the program and from a conformance report.
 
 mod command_line;
+mod corpora;
 mod matrix;
 mod settings;
 
@@ -23,6 +24,9 @@ pub(crate) struct Options {
     /// as they are, or are taken from the last `cargo xtask test`
     #[arg(long)]
     report: Option<PathBuf>,
+    /// A report of the corpora, for their table; else as for `--report`
+    #[arg(long)]
+    corpora: Option<PathBuf>,
 }
 
 /// One generated file.
@@ -43,11 +47,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Page { path: "docs/reference/cli.md", text: command_line::page(&boxwright)? },
         Page { path: "docs/reference/config.md", text: settings::page(&boxwright)? },
     ];
-    if let Some(report) = report(options) {
+    if let Some(report) = last(options, &options.report, "conformance/report.json") {
         let report = matrix::Report::read(&report)?;
         let path = "docs/reference/engine-matrix.md";
         pages.push(Page { path, text: report.page() });
         pages.push(Page { path: "README.md", text: readme(&report)? });
+    }
+    if let Some(report) = last(options, &options.corpora, "conformance/corpora/report.json") {
+        let text = corpora::Report::read(&report)?.page();
+        pages.push(Page { path: "docs/reference/corpora.md", text });
     }
     let mut stale = Vec::new();
     for Page { path, text } in pages {
@@ -68,11 +76,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Returns the report to use. A check uses one only if it is named: which versions of engines a machine has is no
-/// property of the checkout.
-fn report(options: &Options) -> Option<PathBuf> {
-    let last = workspace::target().join("conformance/report.json");
-    options.report.clone().or_else(|| (!options.check && last.exists()).then_some(last))
+/// Returns the report to use: the one that is named, or the last one. A check uses one only if it is named: which
+/// versions of engines a machine has is no property of the checkout.
+fn last(options: &Options, named: &Option<PathBuf>, path: &str) -> Option<PathBuf> {
+    let last = workspace::target().join(path);
+    named.clone().or_else(|| (!options.check && last.exists()).then_some(last))
 }
 
 fn readme(report: &matrix::Report) -> Result<String> {

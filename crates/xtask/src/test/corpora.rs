@@ -19,7 +19,10 @@ const ENGINE: &str = "embedded";
 pub(super) fn run(environment: &Environment, full: bool) -> Result<Option<Phase>> {
     let folder = folder();
     if !folder.is_dir() {
-        say(format!("== corpora: left out, there is no folder {}; set {VARIABLE}", folder.display()));
+        say(format!(
+            "== corpora: left out, there is no folder {}; set {VARIABLE}",
+            folder.display()
+        ));
         return Ok(None);
     }
     let program = workspace::build("boxwright-conformance", "boxwright-conformance", &[])?;

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: brings everything up, runs all tests, takes everything down.
 
+mod corpora;
 mod python;
 
 use std::io::{BufRead, BufReader};
@@ -102,6 +103,7 @@ fn test(
         if rustix::process::getuid().is_root() {
             phases.push(count_lines("faults", faults::program()?)?);
         }
+        phases.extend(corpora::run(environment, options.full)?);
     }
     Ok(())
 }
