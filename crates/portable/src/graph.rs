@@ -180,7 +180,7 @@ async fn step(
     }
     let files = build.source(&step.action).await?;
     let fetched = match &step.action {
-        Action::Copy(copy) => fetch::fetch(copy, &build.session).await?,
+        Action::Copy(copy) => fetch::fetch(copy, build).await?,
         _ => AllFetched::new(),
     };
     stage.step(evaluated, step, &files, fetched, &build.around).await

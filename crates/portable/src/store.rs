@@ -45,6 +45,8 @@ struct Built {
 pub(crate) const STEPS: &str = "steps";
 pub(crate) const BUILT: &str = "built";
 pub(crate) const FILES: &str = "files";
+/// Files of the web, by their addresses.
+pub(crate) const WEB: &str = "web";
 
 impl Store {
     /// Opens the store in `folder`, and makes it if there is none.
@@ -54,7 +56,7 @@ impl Store {
     /// [`ErrorKind::Unavailable`] when the folder cannot be made or written.
     pub fn open(folder: impl Into<PathBuf>) -> Result<Self> {
         let layout = Layout::open(folder)?;
-        for index in [STEPS, IMAGES, NAMES, BUILT, FILES] {
+        for index in [STEPS, IMAGES, NAMES, BUILT, FILES, WEB] {
             let folder = layout.folder().join(index);
             std::fs::create_dir_all(&folder).map_err(|error| cannot_write(&folder, error))?;
         }
@@ -168,7 +170,7 @@ impl Store {
         blocking(move || layout.enter()).await
     }
 
-    async fn use_blob(&self, digest: &Digest) -> Result<Option<u64>> {
+    pub(crate) async fn use_blob(&self, digest: &Digest) -> Result<Option<u64>> {
         let (layout, digest) = (self.layout.clone(), digest.clone());
         blocking(move || layout.use_blob(&digest)).await
     }

@@ -14,8 +14,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::blocking;
+use crate::fetch::Seen;
 use crate::images::{IMAGES, NAMES};
-use crate::store::{BUILT, FILES, Record, STEPS, Store, cannot_write};
+use crate::store::{BUILT, FILES, Record, STEPS, Store, WEB, cannot_write};
 
 /// What a note of an index says about a manifest.
 #[derive(Debug, Deserialize)]
@@ -115,7 +116,7 @@ impl Store {
                 };
                 part.add(blob.size);
             }
-            for index in [STEPS, NAMES, IMAGES, BUILT, FILES] {
+            for index in [STEPS, NAMES, IMAGES, BUILT, FILES, WEB] {
                 for (_, data) in store.notes(index)? {
                     usage.notes.add(data.len());
                 }
@@ -258,6 +259,12 @@ impl Store {
                 if pointer.is_none_or(|pointer| !is_there(&pointer.manifest)) {
                     remove(&path)?;
                 }
+            }
+        }
+        for (path, _) in self.notes(WEB)? {
+            let seen: Option<Seen> = read(&path);
+            if seen.is_none_or(|seen| !is_there(&seen.digest)) {
+                remove(&path)?;
             }
         }
         for (path, data) in self.notes(FILES)? {

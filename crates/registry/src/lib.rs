@@ -41,4 +41,4 @@ pub use client::{Client, Existence, Resolved};
 pub use create::create_repository;
 pub use credentials::{LogoutOutput, StoredCredentials, logout, registry_of_user};
 pub use retries::Retries;
-pub use web::WebFile;
+pub use web::{WebFile, WebVersion};

@@ -54,7 +54,11 @@ impl Web {
                 let request = String::from_utf8(request).unwrap();
                 let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
                 let nothing = ("HTTP/1.1 404 Not Found\r\n".to_owned(), Vec::new());
-                let (head, body) = answers.get(&path).unwrap_or(&nothing);
+                let (mut head, body) = answers.get(&path).unwrap_or(&nothing).clone();
+                if request.contains("if-none-match: \"v1\"") && head.contains("etag: \"v1\"") {
+                    head = "HTTP/1.1 304 Not Modified\r\netag: \"v1\"\r\n".to_owned();
+                }
+                let body: &[u8] = if head.contains(" 304 ") { b"" } else { &body };
                 heard.lock().unwrap().push(request);
                 let head =
                     format!("{head}connection: close\r\ncontent-length: {}\r\n\r\n", body.len());
@@ -125,6 +129,45 @@ async fn files_of_the_web_are_added() {
     assert_eq!(bench.read(&built, "unpacked/local").await, "near");
     assert_eq!(built.tree.get("tool").unwrap().modified.0, 784_111_777);
     assert_eq!(bench.build_by(&request).await.unwrap().cached(), 4);
+}
+
+#[tokio::test]
+async fn an_unchanged_file_of_the_web_is_not_fetched_again() {
+    const VERSION: &str = "HTTP/1.1 200 OK\r\netag: \"v1\"\r\n";
+    let web = Web::open(&[("/f", VERSION, b"content"), ("/plain", OK, b"plain")]).await;
+    let address = &web.address;
+    let digest = digest_of(b"content");
+    let asked = || std::mem::take(&mut *web.asked.lock().unwrap());
+    let is_conditional = |requests: Vec<String>| -> Vec<bool> {
+        requests.iter().map(|it| it.contains("if-none-match: \"v1\"")).collect()
+    };
+    let bench = Bench::new(&format!("FROM scratch\nADD {address}/f /\n"));
+    bench.build().await.unwrap();
+    assert_eq!(is_conditional(asked()), [false]);
+    assert_eq!(bench.build().await.unwrap().cached(), 1);
+    assert_eq!(is_conditional(asked()), [true]);
+    // Its content is there where another step needs it, and asked for again where that is wanted or it is damaged.
+    let mut request = bench.request();
+    let text = |first: &str| format!("FROM scratch\nWORKDIR /{first}\nADD {address}/f /\n");
+    request.dockerfile = DockerfileSource::Text(text("a"));
+    let built = bench.build_by(&request).await.unwrap();
+    assert_eq!((built.cached(), bench.read(&built, "f").await), (0, "content".to_owned()));
+    assert_eq!(is_conditional(asked()), [true]);
+    request.cache = boxwright_core::CacheUse::Ignore;
+    bench.build_by(&request).await.unwrap();
+    assert_eq!(is_conditional(asked()), [false]);
+    let blob = bench.store.layout().folder().join("blobs/sha256").join(digest.hex());
+    std::fs::write(blob, "CONTENT").unwrap();
+    request.cache = boxwright_core::CacheUse::Use;
+    request.dockerfile = DockerfileSource::Text(text("b"));
+    let built = bench.build_by(&request).await.unwrap();
+    assert_eq!(bench.read(&built, "f").await, "content");
+    assert_eq!(is_conditional(asked()), [true, false]);
+    // What is named by its digest needs no question at all.
+    let text = format!("FROM scratch\nADD --checksum={digest} {address}/f /by-digest\n");
+    request.dockerfile = DockerfileSource::Text(text);
+    bench.build_by(&request).await.unwrap();
+    assert!(asked().is_empty());
 }
 
 #[tokio::test]
