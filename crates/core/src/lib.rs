@@ -11,6 +11,7 @@ mod ca_bundle;
 mod capability;
 mod catalog;
 mod checked;
+pub mod confinement;
 mod digest;
 mod engine;
 mod engine_ext;

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use boxwright_core::confinement::{MASKED_PATHS, READ_ONLY_PATHS};
 use boxwright_core::{Error, NetworkMode, Result};
 use containerd_client::types::Mount;
 use serde_json::{Value, json};
@@ -36,26 +37,6 @@ const CAPABILITIES: &[&str] = &[
     "CAP_SETUID",
     "CAP_SYS_CHROOT",
 ];
-
-/// Parts of `/proc` and `/sys` that are hidden, as Docker hides them.
-const MASKED: &[&str] = &[
-    "/proc/acpi",
-    "/proc/asound",
-    "/proc/interrupts",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/sys/devices/virtual/powercap",
-    "/sys/firmware",
-];
-
-/// Parts of `/proc` that may only be read.
-const READ_ONLY: &[&str] =
-    &["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 /// What runs in a container.
 #[derive(Clone, Debug)]
@@ -132,8 +113,8 @@ pub(crate) fn specification(id: &str, process: &Process<'_>) -> Value {
             "cgroupsPath": format!("/{id}"),
             "resources": {"devices": [{"allow": false, "access": "rwm"}]},
             "namespaces": namespaces,
-            "maskedPaths": MASKED,
-            "readonlyPaths": READ_ONLY,
+            "maskedPaths": MASKED_PATHS,
+            "readonlyPaths": READ_ONLY_PATHS,
         },
     })
 }

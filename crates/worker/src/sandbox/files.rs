@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use boxwright_core::confinement::{MASKED_PATHS, READ_ONLY_PATHS};
 use boxwright_core::{Error, ErrorKind, Result, Secret};
 use rustix::fs::FileType;
 use rustix::mount::MountAttrFlags;
@@ -21,26 +22,6 @@ type Options<'o> = &'o [(&'o str, &'o str)];
 
 const READ_ONLY: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_RDONLY;
 const NO_PROGRAMS: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOEXEC;
-
-/// What Docker hides of `/proc` and `/sys`.
-const MASKED: &[&str] = &[
-    "/proc/acpi",
-    "/proc/asound",
-    "/proc/interrupts",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/sys/devices/virtual/powercap",
-    "/sys/firmware",
-];
-
-/// What Docker lets be read of `/proc`, and not written.
-const READ_ONLY_PATHS: &[&str] =
-    &["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
 
@@ -133,7 +114,7 @@ fn sys(plan: &Plan, root: &mut Root) -> Result<()> {
 }
 
 fn mask(root: &mut Root, below: &str) -> Result<()> {
-    for path in MASKED.iter().filter(|path| path.starts_with(below)) {
+    for path in MASKED_PATHS.iter().filter(|path| path.starts_with(below)) {
         cover(root, path, |found| {
             let stat = rustix::fs::fstat(found)?;
             if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
