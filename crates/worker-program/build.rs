@@ -11,6 +11,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use sha2::{Digest as _, Sha256};
+
 /// Names a finished program, for whoever packages one for another architecture or without a nested build.
 const GIVEN: &str = "BOXWRIGHT_WORKER_PROGRAM";
 
@@ -26,6 +28,10 @@ fn main() {
         None if variable("CARGO_CFG_TARGET_OS") != "linux" => Vec::new(),
         None => build(),
     };
+    // Worked out once here, and not by every command that runs a step.
+    let digest = Sha256::digest(&program);
+    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    println!("cargo::rustc-env=BOXWRIGHT_WORKER_DIGEST={digest}");
     // Left alone when it is the same, so that nothing is compiled again for it.
     if fs::read(&carried).ok().as_deref() != Some(&program) {
         fs::write(&carried, program).expect("the output folder can be written");

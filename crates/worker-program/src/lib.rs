@@ -101,7 +101,12 @@ impl WorkerProgram {
     /// Returns the digest of its bytes, which is its version more exactly than any number.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        Digest::from_sha256(sha2::Sha256::digest(&self.bytes).into())
+        let carried = concat!("sha256:", env!("BOXWRIGHT_WORKER_DIGEST"));
+        match &self.bytes {
+            // Reading four megabytes for it takes longer than a short step.
+            Cow::Borrowed(_) => carried.parse().expect("the build script writes a digest"),
+            Cow::Owned(bytes) => Digest::from_sha256(sha2::Sha256::digest(bytes).into()),
+        }
     }
 }
 
@@ -126,6 +131,8 @@ mod tests {
         // The path of a dynamic loader is only in programs that need one.
         let loader = b"/lib64/ld-linux";
         assert!(!program.bytes().windows(loader.len()).any(|window| window == loader));
+        let worked_out = sha2::Sha256::digest(program.bytes()).into();
+        assert_eq!(program.digest(), Digest::from_sha256(worked_out));
         let error = program.require("s390x").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         assert!(error.remedy().is_some_and(|remedy| remedy.contains("engine.embedded.worker")));

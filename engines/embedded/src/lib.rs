@@ -6,6 +6,7 @@ mod config;
 mod engine;
 mod provider;
 mod run;
+mod tried;
 mod worker;
 
 pub use config::EmbeddedConfig;

@@ -5,6 +5,8 @@ use std::path::Path;
 use boxwright_core::{Host, Platform, Result, Support};
 use boxwright_worker_program::{LocalWorker, WorkerProgram};
 
+use crate::tried::Circumstances;
+
 /// The folder of the worker, in the one of the images.
 const FOLDER: &str = "worker";
 
@@ -41,12 +43,17 @@ impl Worker {
                 Err(_) => return Ok(Self { local: None, support: NO_PROGRAM }),
             },
         };
-        let local = LocalWorker::new(host.clone(), program, images.join(FOLDER));
-        // With all rights there is nothing to find out, and trying takes as long as a short step.
-        if has_all_rights(host) || local.probe().await.is_ok() {
-            return Ok(Self { local: Some(local), support: Support::Native });
+        let folder = images.join(FOLDER);
+        let circumstances = Circumstances::now(host, &program.digest().to_string());
+        let local = LocalWorker::new(host.clone(), program, folder.clone());
+        // With all rights there is nothing to find out.
+        if !has_all_rights(host) && !circumstances.are_known(&folder) {
+            if local.probe().await.is_err() {
+                return Ok(Self { local: None, support: NO_NAMESPACES });
+            }
+            circumstances.remember(&folder);
         }
-        Ok(Self { local: None, support: NO_NAMESPACES })
+        Ok(Self { local: Some(local), support: Support::Native })
     }
 
     /// Returns whether commands can be run.
