@@ -74,7 +74,8 @@ async fn accept(listener: TcpListener, pages: Arc<BTreeMap<String, Page>>) {
     }
 }
 
-fn answer(
+/// Answers from `pages`, by path.
+pub(crate) fn answer(
     pages: &BTreeMap<String, Page>,
     request: &Request<Incoming>,
 ) -> http::Result<Response<Full<Bytes>>> {

@@ -2,8 +2,9 @@
 //!
 //! [`FakeEngine`] builds, keeps, pushes and runs images in this process, and breaks promises on order.
 //! [`FakeRegistry`] is a registry on a loopback port, sound or failing on order; [`Registries`] are the
-//! four kinds that the conformance suite asks for. [`FileServer`] serves what `ADD` downloads. [`ContextFolder`] makes build contexts, and
-//! [`snapshot`] hides what differs from run to run, and [`corpora`] finds the cases of other builders.
+//! four kinds that the conformance suite asks for. [`FileServer`] serves what `ADD` downloads, and [`InspectingProxy`] looks
+//! into TLS. [`ContextFolder`] makes build contexts, [`snapshot`] hides what differs from run to run, and [`corpora`] finds
+//! the cases of other builders.
 //!
 //! Nothing of it is ever part of the program.
 
@@ -14,6 +15,7 @@ mod corpora;
 mod fake_engine;
 mod fake_registry;
 mod file_server;
+mod inspecting_proxy;
 mod registries;
 pub mod snapshot;
 
@@ -23,4 +25,5 @@ pub use corpora::corpora;
 pub use fake_engine::{Defect, FAKE, FakeEngine, FakeProvider};
 pub use fake_registry::{Access, Answer, FakeRegistry, Fault, Moment};
 pub use file_server::{FileServer, Page};
+pub use inspecting_proxy::InspectingProxy;
 pub use registries::{Registries, USER};

@@ -43,7 +43,8 @@ impl Registries {
         let (user, password) = (USER.0.to_owned(), USER.1.to_owned());
         let folder = tempfile::Builder::new().prefix("boxwright-registries-").tempdir()?;
         let ca = folder.path().join("ca.pem");
-        let (authority, acceptor) = certificates()?;
+        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let (authority, acceptor) = certificates(names)?;
         std::fs::write(&ca, authority)?;
         let by_password = Access::Password { user: user.clone(), password: password.clone() };
         let by_token = Access::Token { user, password };
@@ -62,8 +63,8 @@ impl Registries {
     }
 }
 
-/// Makes an authority and a certificate for `localhost` by it.
-fn certificates() -> io::Result<(String, TlsAcceptor)> {
+/// Makes an authority, and a certificate for `names` by it.
+pub(crate) fn certificates(names: Vec<String>) -> io::Result<(String, TlsAcceptor)> {
     use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
     let authority_key = KeyPair::generate().map_err(io::Error::other)?;
     let mut authority = CertificateParams::default();
@@ -72,7 +73,6 @@ fn certificates() -> io::Result<(String, TlsAcceptor)> {
     let authority_pem = authority.self_signed(&authority_key).map_err(io::Error::other)?.pem();
     let issuer = Issuer::new(authority, authority_key);
     let key = KeyPair::generate().map_err(io::Error::other)?;
-    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
     let certificate = CertificateParams::new(names)
         .and_then(|params| params.signed_by(&key, &issuer))
         .map_err(io::Error::other)?;

@@ -8,6 +8,7 @@ mod daemons;
 mod harness;
 mod images;
 mod outputs;
+mod python;
 mod settings;
 mod signals;
 mod spec;

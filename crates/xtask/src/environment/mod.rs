@@ -18,7 +18,7 @@ mod stand_in;
 pub(crate) mod start;
 mod state;
 pub(crate) mod supervisor;
-mod user;
+pub(crate) mod user;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
@@ -239,7 +239,8 @@ fn prepare(wanted: &[String], images: Images) -> Result<Vec<String>> {
     if images == Images::All {
         stand_in::debian::prepare()?;
         // Not in the supervisor: it is no part of the environment's life.
-        stand_in::debian::layer()?;
+        stand_in::debian::layer(&stand_in::debian::DEBIAN)?;
+        stand_in::debian::layer(&stand_in::debian::PYTHON)?;
     }
     Ok(setups.into_iter().map(|setup| setup.name).collect())
 }

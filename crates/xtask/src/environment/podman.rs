@@ -14,7 +14,7 @@ use super::network;
 use super::registry::Registries;
 use super::setup::{Podman, User};
 use super::state::State;
-use super::user::{Account, account};
+use super::user::{Account, ORDINARY_USER, account};
 use crate::problem::{Explain, Result};
 
 /// Folders that every Podman of root shares: locks, network namespaces, containers that run. It gets empty ones of its own.
@@ -76,6 +76,10 @@ fn start_rootless(
     state: &mut State,
 ) -> Result<Daemon> {
     let account = account(layout, state)?;
+    if !account.is_this_user() {
+        let Account { name, user, group } = &account;
+        state.variables.insert(ORDINARY_USER.to_owned(), format!("{name}:{user}:{group}"));
+    }
     let folder = layout.path("podman-rootless");
     // The locks in shared memory are named after the user, who may run a Podman already.
     let locks = if account.is_this_user() { "file" } else { "shm" };

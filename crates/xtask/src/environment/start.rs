@@ -65,9 +65,13 @@ pub(crate) fn start(
         progress(&format!("{image} is pushed")).map_err(gone)?;
         state.variables.insert("BOXWRIGHT_TEST_BASE".to_owned(), image);
         let debian = match images {
-            Images::All => Some(stand_in::debian::layer()?),
+            Images::All => Some(stand_in::debian::layer(&stand_in::debian::DEBIAN)?),
             Images::Small => None,
         };
+        if let Some(python) = stand_in::debian::PYTHON.kept() {
+            let image = stand_in::push_python(open, python)?;
+            state.variables.insert("BOXWRIGHT_TEST_PYTHON".to_owned(), image);
+        }
         let map = stand_in::push(open, debian.as_ref())?;
         progress("images that stand in for those of the internet are pushed").map_err(gone)?;
         state.variables.insert(MAP.to_owned(), map);

@@ -12,6 +12,9 @@ use super::state::State;
 use crate::problem::{Explain, Problem, Result};
 use crate::program::{Program, variable};
 
+/// The variable with name, user and group of whom root made for an environment.
+pub(crate) const ORDINARY_USER: &str = "BOXWRIGHT_TEST_ORDINARY_USER";
+
 /// A user of this machine.
 #[derive(Debug)]
 pub(crate) struct Account {

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: brings everything up, runs all tests, takes everything down.
 
 mod corpora;
+mod ordinary_user;
 mod python;
 
 use std::io::{BufRead, BufReader};
@@ -13,6 +14,7 @@ use serde_json::Value;
 use crate::console::{print, say};
 use crate::environment::Environment;
 use crate::environment::start::Images;
+use crate::environment::user::ORDINARY_USER;
 use crate::faults;
 use crate::problem::{Explain, Problem, Result};
 use crate::program::Program;
@@ -98,7 +100,12 @@ fn test(
     phases.push(count_lines("unit and command-line tests", tests)?);
     phases.push(python::run(environment)?);
     if let Some(environment) = environment {
-        phases.push(conformance(environment)?);
+        let program = workspace::build("boxwright-conformance", "boxwright-conformance", &[])?;
+        phases.push(conformance(&program, environment)?);
+        // Where this user is one already, the first run was it.
+        if let Some(user) = environment.variables.get(ORDINARY_USER) {
+            phases.push(ordinary_user::conformance(&program, user, environment)?);
+        }
         // Only root can bring the engines up that are broken here.
         if rustix::process::getuid().is_root() {
             phases.push(count_lines("faults", faults::program()?)?);
@@ -143,9 +150,8 @@ fn parse_result(line: &str) -> Option<Count> {
     Some(Count { passed: number("passed")?, failed: number("failed")? })
 }
 
-fn conformance(environment: &Environment) -> Result<Phase> {
+fn conformance(program: &Path, environment: &Environment) -> Result<Phase> {
     let name = "conformance";
-    let program = workspace::build("boxwright-conformance", "boxwright-conformance", &[])?;
     let reports = workspace::target().join("conformance");
     // A report of an earlier run must not stand for this one.
     match std::fs::remove_dir_all(&reports) {

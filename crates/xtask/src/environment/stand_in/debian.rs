@@ -23,17 +23,44 @@ const LEFTOVERS: &str = "rm -rf var/cache/apt/* var/lib/apt/lists/* var/log/* va
     etc/machine-id etc/resolv.conf etc/hostname && \
     sed -i 's/^\\([^:]*:[^:]*\\):[0-9]*:/\\1:19675:/' etc/shadow";
 
-/// Returns the image's one layer, as it was kept or newly made.
-pub(crate) fn layer() -> Result<Layer> {
-    let folder = workspace::target().join("stand-ins");
-    let kept = folder.join(format!("debian-{SUITE}-{VERSION}.tar.gz"));
-    let name = kept.with_extension("diff-id");
-    if let (Ok(blob), Ok(diff_id)) = (fs::read(&kept), fs::read_to_string(&name)) {
-        return Ok(Layer { blob, diff_id });
+/// An image, by its name and the packages beside those that every Debian has.
+#[derive(Debug)]
+pub(crate) struct Image {
+    name: &'static str,
+    packages: &'static str,
+}
+
+/// What cases of corpora start from.
+pub(crate) const DEBIAN: Image = Image { name: "debian", packages: "python3" };
+
+/// With what installs packages of Python.
+pub(crate) const PYTHON: Image =
+    Image { name: "python", packages: "python3,python3-pip,ca-certificates" };
+
+impl Image {
+    fn file(&self) -> PathBuf {
+        workspace::target().join(format!("stand-ins/{}-{SUITE}-{VERSION}.tar.gz", self.name))
     }
+
+    /// Returns the image's one layer, if it was made before.
+    pub(crate) fn kept(&self) -> Option<Layer> {
+        let file = self.file();
+        let diff_id = fs::read_to_string(file.with_extension("diff-id")).ok()?;
+        Some(Layer { blob: fs::read(&file).ok()?, diff_id })
+    }
+}
+
+/// Returns the one layer of `image`, as it was kept or newly made.
+pub(crate) fn layer(image: &Image) -> Result<Layer> {
+    if let Some(layer) = image.kept() {
+        return Ok(layer);
+    }
+    let kept = image.file();
+    let name = kept.with_extension("diff-id");
+    let folder = workspace::target().join("stand-ins");
     let message = || format!("cannot write into `{}`", folder.display());
     fs::create_dir_all(&folder).explain(message)?;
-    let layer = Layer::of_tar(&make(&folder)?)?;
+    let layer = Layer::of_tar(&make(image, &folder)?)?;
     // The name of the content comes first: without it the layer counts as not there.
     replace(&name, layer.diff_id.as_bytes()).explain(message)?;
     replace(&kept, &layer.blob).explain(message)?;
@@ -58,13 +85,15 @@ pub(crate) fn prepare() -> Result<()> {
 }
 
 /// Unpacks the packages and returns the tar of what they come to.
-fn make(folder: &Path) -> Result<Vec<u8>> {
+fn make(image: &Image, folder: &Path) -> Result<Vec<u8>> {
     let root = tempfile::Builder::new().prefix("debian-").tempdir_in(folder);
     let root = root.explain(|| format!("cannot make a folder in `{}`", folder.display()))?;
     let mirror = mirror()?;
-    say(format!("making the image `debian` from {mirror}"));
+    say(format!("making the image `{}` from {mirror}", image.name));
     Program::new("debootstrap")
-        .args(["--variant=minbase", "--include=python3", SUITE])
+        .arg("--variant=minbase")
+        .arg(format!("--include={}", image.packages))
+        .arg(SUITE)
         .arg(root.path())
         .arg(&mirror)
         .variable("LC_ALL", "C")

@@ -51,6 +51,15 @@ pub(crate) fn push(address: &str, debian: Option<&Layer>) -> Result<String> {
     Ok(map.join(","))
 }
 
+/// Sends the image with Python's packages to the registry at `address`, and returns its name.
+pub(crate) fn push_python(address: &str, layer: Layer) -> Result<String> {
+    image("debootstrap", "python3", vec![layer]).push_index(
+        address,
+        &format!("{PREFIX}/python"),
+        "1",
+    )
+}
+
 fn image(source: &'static str, command: &'static str, layers: Vec<Layer>) -> Image {
     Image { source, command, layers }
 }

@@ -1,0 +1,111 @@
+//! A proxy in this process that looks into TLS, as those of companies do: it shows a certificate of an authority that only
+//! it knows.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::HeaderValue;
+use http::header::CONTENT_TYPE;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+use crate::file_server::{Page, answer};
+use crate::registries::certificates;
+
+/// The longest request to connect.
+const LONGEST: usize = 8 << 10;
+
+/// A proxy on a loopback port that answers for one host itself, over TLS. It ends when it is dropped.
+#[derive(Debug)]
+pub struct InspectingProxy {
+    address: SocketAddr,
+    authority: String,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl InspectingProxy {
+    /// Serves `pages`, by path, as if they were those of `host`.
+    ///
+    /// # Errors
+    ///
+    /// When no loopback port can be had.
+    pub async fn start(host: &str, pages: BTreeMap<String, Page>) -> io::Result<Self> {
+        let (authority, acceptor) = certificates(vec![host.to_owned()])?;
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let address = listener.local_addr()?;
+        let pages = Arc::new(pages);
+        let host = host.to_owned();
+        let task = tokio::spawn(async move {
+            // Connections end with the proxy: the set aborts them when it is dropped.
+            let mut connections = tokio::task::JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                let (host, acceptor, pages) = (host.clone(), acceptor.clone(), pages.clone());
+                // How a connection ends is the client's business: one that trusts nobody ends it at once.
+                connections.spawn(async move {
+                    let _ = serve(stream, &host, &acceptor, &pages).await;
+                });
+                while connections.try_join_next().is_some() {}
+            }
+        });
+        Ok(Self { address, authority, task })
+    }
+
+    /// Returns the proxy's address: `http://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Returns the certificate of its authority, as PEM.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+}
+
+impl Drop for InspectingProxy {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn serve(
+    mut stream: TcpStream,
+    host: &str,
+    acceptor: &TlsAcceptor,
+    pages: &Arc<BTreeMap<String, Page>>,
+) -> io::Result<()> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        if head.len() > LONGEST {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        // What follows the head is TLS, of which nothing may be taken.
+        head.push(stream.read_u8().await?);
+    }
+    if !head.starts_with(format!("CONNECT {host}:443 ").as_bytes()) {
+        return stream.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n").await;
+    }
+    stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
+    let stream = acceptor.accept(stream).await?;
+    let pages = pages.clone();
+    let service = hyper::service::service_fn(move |request| {
+        let is_folder = request.uri().path().ends_with('/');
+        let answer = answer(&pages, &request).map(|mut answer| {
+            if is_folder {
+                // Clients of indexes read a list only if it says what it is.
+                answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
+            }
+            answer
+        });
+        async move { answer }
+    });
+    hyper::server::conn::http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), service)
+        .await
+        .map_err(io::Error::other)
+}
