@@ -5,6 +5,7 @@
 mod build;
 mod check;
 mod daemons;
+mod full_disk;
 mod harness;
 mod images;
 mod outputs;
