@@ -1,5 +1,6 @@
 //! `cargo xtask test`: brings everything up, runs all tests, takes everything down.
 
+mod clients;
 mod corpora;
 mod ordinary_user;
 mod python;
@@ -110,6 +111,7 @@ fn test(
         if rustix::process::getuid().is_root() {
             phases.push(count_lines("faults", faults::program()?)?);
         }
+        phases.push(clients::run(environment)?);
         phases.extend(corpora::run(environment, options.full)?);
     }
     Ok(())
