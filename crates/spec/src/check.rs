@@ -103,7 +103,7 @@ pub(crate) fn fields(spec: &ImageSpec, within: &str, problems: &mut Vec<Problem>
     ];
     for (name, list) in lists {
         for (at, item) in list.iter().flatten().enumerate() {
-            if item.is_empty() || item.chars().any(char::is_control) {
+            if item.trim().is_empty() || item.chars().any(char::is_control) {
                 let field = format!("{name}[{at}]");
                 say(&field, "is empty, or has more than one line".into(), "write one in a text");
             } else if name.starts_with("conda") && item.starts_with('-') {

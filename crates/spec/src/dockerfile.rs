@@ -34,8 +34,12 @@ pub(crate) fn write(spec: &ImageSpec, parts: &Parts<'_>) -> String {
         );
         lines.push(format!("RUN {}", sh(&script)));
     }
+    // An image without programs for it gets the user as these write it.
     let user = format!(
-        "id -u {USER} >/dev/null 2>&1 || useradd --create-home {USER} || adduser -D {USER}\n\
+        "id -u {USER} >/dev/null 2>&1 || useradd --create-home {USER} 2>/dev/null || adduser -D {USER} 2>/dev/null || {{\n    \
+         echo '{USER}:x:10001:10001::/home/{USER}:/bin/sh' >>/etc/passwd\n    \
+         echo '{USER}:x:10001:' >>/etc/group\n    \
+         mkdir -p /home/{USER}\n    chown 10001:10001 /home/{USER}\n}}\n\
          mkdir -p /root\nchown {USER} /root\nchmod 755 /root\n"
     );
     lines.push(format!("RUN {}", sh(&user)));

@@ -3,6 +3,8 @@
 mod build;
 mod check;
 mod config;
+#[cfg(test)]
+mod guides;
 mod images;
 mod login;
 mod run;

@@ -16,3 +16,4 @@ mod server;
 mod setup;
 mod tls;
 mod trouble;
+mod vendors;

@@ -108,6 +108,34 @@ impl Server {
         Self::on(listener().await, Arc::new(handler), Some(acceptor), None)
     }
 
+    /// Starts a proxy that hands every connection to a server here, whatever host it is for.
+    pub async fn start_tunnel(
+        acceptor: TlsAcceptor,
+        handler: impl Fn(&Seen) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        let (listener, handler) = (listener().await, Arc::new(handler) as Handler);
+        let address = format!("localhost:{}", listener.local_addr().unwrap().port());
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&seen);
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (handler, log) = (Arc::clone(&handler), Arc::clone(&log));
+                let acceptor = acceptor.clone();
+                tokio::spawn(async move {
+                    let mut stream = BufReader::new(stream);
+                    let mut line = String::new();
+                    while stream.read_line(&mut line).await.ok()? > 0 && !line.ends_with("\r\n\r\n")
+                    {
+                    }
+                    stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.ok()?;
+                    let stream = acceptor.accept(stream).await.ok()?;
+                    serve(stream, handler, log, None).await
+                });
+            }
+        });
+        Self { address, seen, task }
+    }
+
     pub fn on(
         listener: TcpListener,
         handler: Handler,

@@ -15,12 +15,12 @@ use crate::server::{Answer, Server};
 use crate::setup::{Registry, client_with, host, image, name, told};
 
 /// An authority of its own, with a certificate for `name` and one for a client.
-struct Authority {
+pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
@@ -28,8 +28,13 @@ impl Authority {
     }
 
     fn issue(&self, name: &str) -> (rcgen::Certificate, KeyPair) {
+        self.issue_for(&[name])
+    }
+
+    pub fn issue_for(&self, names: &[&str]) -> (rcgen::Certificate, KeyPair) {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let names: Vec<String> = names.iter().map(|&it| it.to_owned()).collect();
+        let params = CertificateParams::new(names).unwrap();
         (params.signed_by(&key, &self.issuer).unwrap(), key)
     }
 
@@ -55,7 +60,7 @@ impl Authority {
         Server::start_tls(acceptor, move |seen| registry.answer(seen)).await
     }
 
-    fn write(&self, file: &Path) {
+    pub fn write(&self, file: &Path) {
         std::fs::write(file, self.issuer.pem()).unwrap();
     }
 }
