@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use boxwright_core::{Catalog, Detection, Engine, Error, Host, Instance};
+use boxwright_engines::explain::PORTABLE;
 
 use crate::environment::Environment;
 
@@ -17,6 +18,10 @@ pub struct Column {
     pub environment: Arc<Environment>,
     /// Whether the engine is on this machine, so that its processes can be seen.
     pub is_local: bool,
+    /// The same engine, where what a build needs decides which builder builds.
+    pub auto: Arc<dyn Engine>,
+    /// The first engine of the run that builds portably: what it makes is what every portable builder makes.
+    pub reference: Option<Arc<dyn Engine>>,
 }
 
 /// An engine that no case can be run on.
@@ -76,6 +81,7 @@ impl Columns {
             named => named.iter().map(|builder| Some(builder.as_str())).collect(),
         };
         let is_only = builders.len() == 1;
+        let auto = catalog.open(instance, None, host).await;
         for builder in builders {
             let name = name(instance, builder.filter(|_| !is_only));
             match catalog.open(instance, builder, host).await {
@@ -84,7 +90,9 @@ impl Columns {
                     // A socket, or a folder of this machine.
                     let is_local = instance.endpoint.starts_with("unix:")
                         || instance.endpoint.starts_with('/');
-                    self.push(Column { name, engine, environment, is_local });
+                    let auto = auto.as_ref().unwrap_or(&engine).clone();
+                    let reference = None;
+                    self.push(Column { name, engine, environment, is_local, auto, reference });
                 }
                 Err(error) => self.missing.push(Missing {
                     engine: instance.engine.to_string(),
@@ -109,6 +117,16 @@ impl Columns {
             column.name = format!("{} at {}", column.name, info.endpoint);
         }
         self.ready.push(column);
+    }
+
+    /// Gives all that build portably the first of them to be compared with.
+    pub fn compare_portable(&mut self) {
+        let is_portable = |column: &Column| column.engine.info().builder == PORTABLE;
+        let first = self.ready.iter().find(|column| is_portable(column));
+        let Some(reference) = first.map(|column| column.engine.clone()) else { return };
+        for column in self.ready.iter_mut().filter(|column| is_portable(column)) {
+            column.reference = Some(reference.clone());
+        }
     }
 
     /// Adds everything of `other`.

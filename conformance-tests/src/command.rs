@@ -24,7 +24,10 @@ pub struct Arguments {
     /// Runs on this engine only. May be given several times
     #[arg(long, value_name = "NAME")]
     pub engine: Vec<String>,
-    /// Fails unless these engines are ready
+    /// Runs with this builder of the engines only, such as `portable`. May be given several times
+    #[arg(long, value_name = "NAME")]
+    pub builder: Vec<String>,
+    /// Fails unless these engines are ready; `NAME/BUILDER` asks for one of its builders
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub require: Vec<String>,
     /// Runs on the engine NAME at ENDPOINT too. May be given several times
@@ -150,7 +153,7 @@ pub(crate) async fn columns(arguments: &Arguments, host: &Host) -> Result<Column
     let catalog = boxwright_engines::catalog(&settings)?;
     let known: Vec<String> = catalog.names().iter().map(ToString::to_string).collect();
     for name in arguments.engine.iter().chain(&arguments.require) {
-        check_name(name, &known)?;
+        check_name(name.split_once('/').map_or(name, |(engine, _)| engine), &known)?;
     }
     let mut columns = Columns::default();
     if !arguments.no_fake && arguments.corpus.is_empty() {
@@ -167,6 +170,13 @@ pub(crate) async fn columns(arguments: &Arguments, host: &Host) -> Result<Column
     };
     columns.ready.retain(|column| is_wanted(column.engine.info().name.as_str()));
     columns.missing.retain(|missing| is_wanted(&missing.engine));
+    columns.ready.retain(|column| {
+        let info = column.engine.info();
+        arguments.builder.is_empty()
+            || info.name == boxwright_testkit::FAKE
+            || arguments.builder.contains(&info.builder)
+    });
+    columns.compare_portable();
     // Who asks for an engine by name wants to hear that it is not there.
     for name in &arguments.engine {
         let is_ready = |column: &Column| column.engine.info().name.as_str() == name;

@@ -42,6 +42,7 @@ struct Inner {
     made: Mutex<Vec<LocalImage>>,
     logs: Mutex<Vec<Log>>,
     images: Mutex<Vec<Image>>,
+    note: Mutex<Option<String>>,
 }
 
 /// What a call came to, and what was reported meanwhile.
@@ -77,6 +78,7 @@ impl Cx {
             made: Mutex::default(),
             logs: Mutex::default(),
             images: Mutex::default(),
+            note: Mutex::default(),
         })))
     }
 
@@ -84,6 +86,28 @@ impl Cx {
     #[must_use]
     pub fn engine(&self) -> &dyn Engine {
         self.0.column.engine.as_ref()
+    }
+
+    /// Returns the same engine, where what a build needs decides which builder builds.
+    #[must_use]
+    pub fn auto(&self) -> &dyn Engine {
+        self.0.column.auto.as_ref()
+    }
+
+    /// Returns the engine that this one is compared with, if it builds portably.
+    #[must_use]
+    pub fn reference(&self) -> Option<&dyn Engine> {
+        self.0.column.reference.as_deref()
+    }
+
+    /// Notes what was found, for the report.
+    pub fn note(&self, text: impl Into<String>) {
+        *lock(&self.0.note) = Some(text.into());
+    }
+
+    /// Returns what was noted.
+    pub(crate) fn noted(&self) -> Option<String> {
+        lock(&self.0.note).clone()
     }
 
     /// Returns the name of the column.

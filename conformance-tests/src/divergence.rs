@@ -77,7 +77,7 @@ pub const DIVERGENCES: &[Divergence] = &[
     Divergence {
         case: "copy/keeps-set-user-id",
         engine: "podman",
-        builder: None,
+        builder: Some("buildah"),
         versions: Versions::All,
         reason: "Buildah strips set-user-id from what comes from the context, as the classic builder does",
         link: "https://github.com/containers/buildah/issues/574",
@@ -85,7 +85,15 @@ pub const DIVERGENCES: &[Divergence] = &[
     Divergence {
         case: "archive/no-layers",
         engine: "docker",
-        builder: None,
+        builder: Some("buildkit"),
+        versions: Versions::Before(&[23]),
+        reason: "the daemon saves no image without layers: \"empty export - not implemented\"",
+        link: "https://github.com/moby/moby/blob/v20.10.24/image/tarexport/save.go",
+    },
+    Divergence {
+        case: "archive/no-layers",
+        engine: "docker",
+        builder: Some("classic"),
         versions: Versions::Before(&[23]),
         reason: "the daemon saves no image without layers: \"empty export - not implemented\"",
         link: "https://github.com/moby/moby/blob/v20.10.24/image/tarexport/save.go",
@@ -93,7 +101,7 @@ pub const DIVERGENCES: &[Divergence] = &[
     Divergence {
         case: "config/workdir",
         engine: "podman",
-        builder: None,
+        builder: Some("buildah"),
         versions: Versions::Before(&[5]),
         reason: "Buildah makes the folder of WORKDIR only when a RUN follows",
         link: "https://github.com/containers/buildah/issues/2475",
@@ -101,7 +109,7 @@ pub const DIVERGENCES: &[Divergence] = &[
     Divergence {
         case: "stages/names-in-any-case",
         engine: "podman",
-        builder: None,
+        builder: Some("buildah"),
         versions: Versions::All,
         reason: "Buildah tells upper from lower case in names of stages",
         link: "https://github.com/moby/moby/pull/36960",
@@ -109,7 +117,7 @@ pub const DIVERGENCES: &[Divergence] = &[
     Divergence {
         case: "config/shell",
         engine: "podman",
-        builder: None,
+        builder: Some("buildah"),
         versions: Versions::Before(&[5]),
         reason: "Buildah gives CMD the usual shell, whatever SHELL says",
         link: "https://github.com/containers/buildah/issues/953",
@@ -117,7 +125,7 @@ pub const DIVERGENCES: &[Divergence] = &[
     Divergence {
         case: "mount/from-a-cached-stage",
         engine: "podman",
-        builder: None,
+        builder: Some("buildah"),
         versions: Versions::Before(&[4, 4]),
         reason: "Buildah before 1.29 mounts an empty folder when the stage comes from the cache",
         link: "https://github.com/containers/buildah/issues/4375",
@@ -125,7 +133,7 @@ pub const DIVERGENCES: &[Divergence] = &[
     Divergence {
         case: "failures/instruction-before-from",
         engine: "podman",
-        builder: None,
+        builder: Some("buildah"),
         versions: Versions::All,
         reason: "Buildah leaves out what stands before the first FROM, and builds the rest",
         link: "https://github.com/moby/buildkit/issues/2115",

@@ -55,6 +55,7 @@ pub struct Environment {
     registries: BTreeMap<RegistryKind, String>,
     user: Option<(String, Secret)>,
     ca: Option<PathBuf>,
+    folder: Option<PathBuf>,
     // Ends the registries in this process with the last one that uses them.
     _own: Option<Arc<Registries>>,
 }
@@ -74,6 +75,7 @@ impl Environment {
             registries: registries.collect(),
             user: user.zip(password).map(|(user, word)| (user.to_owned(), Secret::from(word))),
             ca: host.path_variable("BOXWRIGHT_TEST_REGISTRY_CA"),
+            folder: host.path_variable("BOXWRIGHT_TEST_ENVIRONMENT"),
             _own: None,
         }
     }
@@ -93,6 +95,7 @@ impl Environment {
             registries: registries.into(),
             user: Some((user.to_owned(), Secret::from(password))),
             ca: Some(own.ca.clone()),
+            folder: None,
             _own: Some(own),
         }
     }
@@ -104,6 +107,12 @@ impl Environment {
     /// [`Failure::Harness`] when there is none.
     pub fn base(&self) -> CaseResult<&ImageRef> {
         self.base.as_ref().ok_or_else(|| missing("BOXWRIGHT_TEST_BASE"))
+    }
+
+    /// Returns the folder that the engines have all their data in, and their logs.
+    #[must_use]
+    pub fn folder(&self) -> Option<&std::path::Path> {
+        self.folder.as_deref()
     }
 
     /// Returns the host and port of a registry.

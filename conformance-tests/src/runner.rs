@@ -107,6 +107,7 @@ impl<C: Runnable> Run<C> {
             verdict,
             seconds: start.elapsed().as_secs_f64(),
             evidence: None,
+            note: None,
         };
         let capabilities = column.engine.capabilities();
         for &need in case.needs() {
@@ -130,6 +131,7 @@ impl<C: Runnable> Run<C> {
             Err(failure) => Verdict::Fail { reason: failure.to_string() },
         };
         let mut outcome = outcome(with_declarations(case, column, found));
+        outcome.note = cx.noted();
         if outcome.verdict.is_failure()
             && let Some(folder) = &self.evidence
         {
@@ -251,6 +253,9 @@ pub struct Outcome {
     /// Where the evidence is, if it did not pass and there is some.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub evidence: Option<PathBuf>,
+    /// What the case noted, such as a digest.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub note: Option<String>,
 }
 
 impl Outcome {

@@ -61,6 +61,7 @@ impl<'a> Tidy<'a> {
             verdict,
             seconds: start.elapsed().as_secs_f64(),
             evidence: None,
+            note: None,
         }
     }
 

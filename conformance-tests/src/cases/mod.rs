@@ -7,6 +7,7 @@ use crate::case::{Case, CaseResult};
 mod add;
 mod archive;
 mod args;
+mod auto;
 mod cache;
 mod cancel;
 mod config;
@@ -21,6 +22,7 @@ mod input;
 mod mounts;
 mod multistage;
 mod naming;
+mod one_digest;
 mod pull;
 mod push;
 mod run;
@@ -54,6 +56,8 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         push::CASES,
         faults::CASES,
         pull::CASES,
+        auto::CASES,
+        one_digest::CASES,
     ]
     .into_iter()
     .flatten()

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use boxwright_core::{BuildRequest, Capability, ErrorKind, Feature, Secret, Session};
 
 use super::expect_mentions;
-use crate::case::{Case, CaseResult};
+use crate::case::{Case, CaseResult, Failure};
 use crate::cx::Cx;
 use crate::{expect, expect_eq, leak};
 
@@ -37,6 +37,13 @@ pub(super) const CASES: &[Case] = &[
         run: |cx| Box::pin(nowhere_in_the_image(cx)),
     },
     Case {
+        id: "secrets/nowhere-in-the-engine",
+        promise: "after a build a secret's value is in no file of the engine, its logs included",
+        needs: &[Capability::Build, Capability::BuildRun, Capability::BuildSecrets],
+        features: MOUNT,
+        run: |cx| Box::pin(nowhere_in_the_engine(cx)),
+    },
+    Case {
         id: "secrets/bytes-arrive-unchanged",
         promise: "a secret may hold any bytes",
         needs: NEEDS,
@@ -58,6 +65,9 @@ pub(super) const CASES: &[Case] = &[
         run: |cx| Box::pin(not_in_the_session(cx)),
     },
 ];
+
+/// How long the data of all engines may be searched.
+const SEARCH: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// Bytes that cannot be in an image by chance, with some that every encoding changes.
 const VALUE: &str = "s3cr3t-+/?&=%~value-of-the-conformance-suite";
@@ -162,4 +172,49 @@ async fn not_in_the_session(cx: Cx) -> CaseResult {
     request.secrets = vec!["nobody-has-it".to_owned()];
     let error = crate::expect_error!(cx.attempt(&request).await.result, ErrorKind::InvalidInput);
     expect_mentions(&error, "nobody-has-it")
+}
+
+async fn nowhere_in_the_engine(cx: Cx) -> CaseResult {
+    let Some(folder) = cx.environment().folder().map(std::path::Path::to_owned) else {
+        return Err(Failure::Refused {
+            reason: "where the engine has its data is not known".to_owned(),
+            remedy: "run under `cargo xtask environment up`".to_owned(),
+        });
+    };
+    let words: String = cx.slug().chars().filter(char::is_ascii_alphanumeric).collect();
+    let (canary, marker) = (format!("canary-{words}-secret"), format!("marker-{words}-file"));
+    // What the search must find, as a step writes it; the Dockerfile has it in two pieces.
+    let (head, tail) = marker.split_at(9);
+    let text = format!(
+        "FROM {}\nRUN --mount=type=secret,id=token grep -q canary /run/secrets/token && cp /run/secrets/token /dev/shm/copy \
+         && echo '{head}''{tail}' > /marker\n",
+        cx.base()?
+    );
+    let mut request = cx.request(&text)?;
+    let session = with_secret(&cx, canary.as_bytes(), &mut request);
+    cx.attempt_in(&request, session).await.result?;
+    let found = search(&cx, &folder, &[marker.into_bytes()]).await?;
+    expect!(!found.is_empty(), "the search finds nothing at all of the image");
+    let places = found.iter().filter_map(|file| file.split('/').next());
+    let places: std::collections::BTreeSet<&str> = places.collect();
+    cx.note(format!("searched {}", places.into_iter().collect::<Vec<_>>().join(", ")));
+    let forms = leak::forms(canary.as_bytes()).into_iter().map(|(_, form)| form);
+    let leaks = search(&cx, &folder, &forms.collect::<Vec<_>>()).await?;
+    expect!(leaks.is_empty(), "the secret is in {leaks:?}");
+    Ok(())
+}
+
+/// Returns the files below `folder` that hold one of `words`.
+async fn search(cx: &Cx, folder: &std::path::Path, words: &[Vec<u8>]) -> CaseResult<Vec<String>> {
+    let words: Vec<String> =
+        words.iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect();
+    let shown = folder.display().to_string();
+    let mut arguments = vec!["--recursive", "--files-with-matches", "--text", "--fixed-strings"];
+    arguments.extend(["--devices=skip", "--no-messages"]);
+    arguments.extend(words.iter().flat_map(|word| ["-e", word.as_str()]));
+    arguments.push(&shown);
+    let output = cx.host().output("grep", &arguments, SEARCH).await?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let below = |file: &str| file.strip_prefix(&shown).unwrap_or(file).trim_matches('/').to_owned();
+    Ok(text.lines().map(below).collect())
 }

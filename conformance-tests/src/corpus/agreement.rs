@@ -61,6 +61,7 @@ pub fn agreements(
                 column: column.name.clone(),
                 seconds: 0.0,
                 evidence: None,
+                note: None,
             });
         }
     }

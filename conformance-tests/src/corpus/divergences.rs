@@ -36,6 +36,38 @@ pub const DIVERGENCES: &[Divergence] = &[
         reason: "VOLUME makes no folder, as in BuildKit; the case writes into one that the classic builder makes",
         link: "https://github.com/moby/buildkit/blob/v0.12.0/frontend/dockerfile/dockerfile2llb/convert.go",
     },
+    Divergence {
+        case: "buildah-conformance/052-copy-multiple-missing-file-with-nomatch-on-glob",
+        engine: "docker",
+        builder: Some("portable"),
+        versions: Versions::All,
+        reason: "a pattern that matches nothing is no error beside a source that is there, as in BuildKit; the case expects the classic builder's answer",
+        link: "https://github.com/moby/buildkit/blob/v0.12.0/frontend/dockerfile/dockerfile2llb/convert.go",
+    },
+    Divergence {
+        case: "buildah-conformance/052-copy-multiple-missing-file-with-nomatch-on-glob",
+        engine: "podman",
+        builder: Some("portable"),
+        versions: Versions::All,
+        reason: "a pattern that matches nothing is no error beside a source that is there, as in BuildKit; the case expects the classic builder's answer",
+        link: "https://github.com/moby/buildkit/blob/v0.12.0/frontend/dockerfile/dockerfile2llb/convert.go",
+    },
+    Divergence {
+        case: "buildkit-dockerfile/CopySocket",
+        engine: "docker",
+        builder: Some("portable"),
+        versions: Versions::All,
+        reason: "a socket of the context is left out with a warning; BuildKit makes an empty file of it that nobody can use",
+        link: "https://github.com/moby/buildkit/blob/master/frontend/dockerfile/dockerfile_test.go",
+    },
+    Divergence {
+        case: "buildkit-dockerfile/CopySocket",
+        engine: "podman",
+        builder: Some("portable"),
+        versions: Versions::All,
+        reason: "a socket of the context is left out with a warning; BuildKit makes an empty file of it that nobody can use",
+        link: "https://github.com/moby/buildkit/blob/master/frontend/dockerfile/dockerfile_test.go",
+    },
 ];
 
 #[cfg(test)]

@@ -119,6 +119,7 @@ mod tests {
             verdict,
             seconds: 0.0,
             evidence: None,
+            note: None,
         };
         let report = Report {
             format: 1,

@@ -115,7 +115,8 @@ pub struct CaseReport {
 }
 
 impl Report {
-    /// Puts a report together. `required` are the engines that must have had at least one column.
+    /// Puts a report together. `required` are the engines that must have had at least one
+    /// column, or one with the builder behind a `/`.
     #[must_use]
     pub fn new<C: Runnable>(
         run: &Run<C>,
@@ -126,7 +127,13 @@ impl Report {
     ) -> Self {
         let columns: Vec<_> =
             run.columns.iter().map(|column| column_report(column, &results)).collect();
-        let is_there = |engine: &str| columns.iter().any(|column| column.engine == engine);
+        // `docker` is there with any builder, `docker/portable` with that one.
+        let is_there = |wanted: &str| {
+            columns.iter().any(|column| match wanted.split_once('/') {
+                Some((engine, builder)) => column.engine == engine && column.builder == builder,
+                None => column.engine == wanted,
+            })
+        };
         let mut absent: Vec<MissingReport> = missing
             .iter()
             .map(|missing| MissingReport {

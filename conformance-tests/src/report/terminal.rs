@@ -56,8 +56,26 @@ pub fn progress(outcome: &Outcome, style: Style) -> String {
 pub fn render(report: &Report, style: Style) -> String {
     let mut text = engines(report, style);
     matrix(report, style, &mut text);
+    notes(report, &mut text);
     text.push_str(&ending(report, style));
     text
+}
+
+/// Says what cases noted, and in how many columns.
+fn notes(report: &Report, text: &mut String) {
+    let mut noted: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+    for outcome in &report.results {
+        if let Some(note) = &outcome.note {
+            noted.entry((&outcome.case, note)).or_default().push(&outcome.column);
+        }
+    }
+    let is_empty = noted.is_empty();
+    for ((case, note), columns) in noted {
+        line(text, format!("{case}: {note} on {}", columns.join(", ")));
+    }
+    if !is_empty {
+        line(text, "");
+    }
 }
 
 /// Returns what needs explaining, and the totals.

@@ -66,12 +66,7 @@ impl App {
         settings: &Settings,
         builder: Option<&str>,
     ) -> Result<Opened, Failure> {
-        let catalog = self.catalog(settings)?;
-        let choices = settings.choices();
-        let selection = self.interruptible(catalog.choose(&choices, &self.host)).await?;
-        for sentence in &selection.passed_over {
-            self.console.warn(sentence);
-        }
+        let (catalog, selection) = self.choose(settings).await?;
         let opening = catalog.open(&selection.instance, builder, &self.host);
         let engine = self.interruptible(opening).await?;
         // It is set once: a command opens one engine.
@@ -79,7 +74,24 @@ impl App {
         Ok(Opened { engine, selection })
     }
 
-    async fn interruptible<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T, Failure> {
+    /// Chooses an engine, and opens none.
+    pub(crate) async fn choose(
+        &self,
+        settings: &Settings,
+    ) -> Result<(Catalog, Selection), Failure> {
+        let catalog = self.catalog(settings)?;
+        let choices = settings.choices();
+        let selection = self.interruptible(catalog.choose(&choices, &self.host)).await?;
+        for sentence in &selection.passed_over {
+            self.console.warn(sentence);
+        }
+        Ok((catalog, selection))
+    }
+
+    pub(crate) async fn interruptible<T>(
+        &self,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T, Failure> {
         tokio::select! {
             biased;
             () = self.cancel.cancelled() => Err(Session::cancelled().into()),

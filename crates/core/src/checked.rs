@@ -11,8 +11,8 @@ use crate::feature::Feature;
 use crate::image_ref::{ImageRef, LocalImage};
 use crate::request::{
     BuildOutput, BuildRequest, ContextSource, DockerfileSource, ExportRequest, ImageDetails,
-    ImageSummary, ImportOutput, ImportRequest, NetworkMode, PruneOutput, PullOutput, PullRequest,
-    PushOutput, PushRequest, RemoveOutput, RemoveRequest, RunOutput, RunRequest,
+    ImageSummary, ImportOutput, ImportRequest, PruneOutput, PullOutput, PullRequest, PushOutput,
+    PushRequest, RemoveOutput, RemoveRequest, RunOutput, RunRequest,
 };
 use crate::session::Session;
 use crate::step::StepRunner;
@@ -40,29 +40,6 @@ impl Checked {
         }
         needs.iter().try_for_each(|&capability| self.0.capabilities().require(capability))
     }
-}
-
-/// The capabilities that the options of a build need, and what it is given beside them.
-fn needs_of(request: &BuildRequest, session: &Session) -> Vec<Capability> {
-    let mut needs = vec![Capability::Build];
-    let mut need = |capability, is_needed| {
-        if is_needed {
-            needs.push(capability);
-        }
-    };
-    need(Capability::BuildFromTar, request.context == ContextSource::Tar);
-    need(Capability::BuildFromAddress, matches!(request.context, ContextSource::Address(_)));
-    need(Capability::BuildForPlatform, request.platform.is_some());
-    need(Capability::BuildSecrets, !request.secrets.is_empty());
-    need(Capability::BuildSsh, !request.ssh.is_empty());
-    need(Capability::BuildCacheFrom, !request.cache_from.is_empty());
-    need(Capability::BuildContexts, !request.contexts.is_empty());
-    need(Capability::BuildFormat, request.format.is_some());
-    need(Capability::BuildExtraHosts, !request.extra_hosts.is_empty());
-    need(Capability::BuildShmSize, request.shm_size.is_some());
-    need(Capability::BuildNetwork, request.network != NetworkMode::Default);
-    need(Capability::BuildCaBundle, session.ca_bundle.is_some());
-    needs
 }
 
 fn validate_build(request: &BuildRequest, session: &Session) -> Result<()> {
@@ -151,7 +128,7 @@ impl Engine for Checked {
     async fn build(&self, request: &BuildRequest, session: &Session) -> Result<BuildOutput> {
         let call = async {
             validate_build(request, session)?;
-            self.gate(session, &needs_of(request, session))?;
+            self.gate(session, &request.needs(session))?;
             self.0.build(request, session).await
         };
         self.stamp(Operation::Build, call.await)
@@ -233,7 +210,7 @@ impl Engine for Checked {
         self.stamp(Operation::Prune, session.cancellable(self.0.prune(session)).await)
     }
 
-    fn step_runner(&self) -> Option<&dyn StepRunner> {
+    fn step_runner(&self) -> Option<Box<dyn StepRunner + '_>> {
         self.0.step_runner()
     }
 

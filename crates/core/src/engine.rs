@@ -211,8 +211,9 @@ pub trait Engine: fmt::Debug + Send + Sync + 'static {
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the engine is gone.
     async fn prune(&self, session: &Session) -> Result<PruneOutput>;
 
-    /// Returns what the portable builder runs steps with, or `None` if there is nothing.
-    fn step_runner(&self) -> Option<&dyn StepRunner>;
+    /// Returns what the portable builder runs the steps of one build with, or `None` if there is nothing. What it
+    /// keeps open in the engine ends with it.
+    fn step_runner(&self) -> Option<Box<dyn StepRunner + '_>>;
 
     /// Returns where portable results are published, or `None` if the engine keeps no images.
     fn image_store(&self) -> Option<&dyn ImageStore>;

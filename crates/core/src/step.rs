@@ -29,6 +29,18 @@ pub trait StepRunner: Send + Sync {
     ) -> Result<StepOutcome>;
 }
 
+#[async_trait]
+impl<T: StepRunner + ?Sized> StepRunner for &T {
+    async fn run(
+        &self,
+        step: &Step,
+        blobs: &dyn BlobStore,
+        session: &Session,
+    ) -> Result<StepOutcome> {
+        (**self).run(step, blobs, session).await
+    }
+}
+
 /// One layer, by the digest of its uncompressed tar and the blob it can be read from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LayerRef {

@@ -6,6 +6,9 @@
 //!
 //! No other crate of the workspace names an engine crate. Nothing here talks to an engine.
 
+#[cfg(any(feature = "docker", feature = "podman"))]
+mod composed;
+pub mod explain;
 mod list;
 pub mod settings;
 #[cfg(feature = "embedded")]

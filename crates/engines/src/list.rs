@@ -15,6 +15,8 @@ use boxwright_engine_podman::PodmanProvider;
 
 use boxwright_core::{Catalog, EngineProvider, Error, ErrorKind, Origin, Result};
 
+#[cfg(any(feature = "docker", feature = "podman"))]
+use crate::composed::Composed;
 use crate::settings::{EngineTable, Settings};
 
 /// The order in which `auto` prefers engines where nobody says another one.
@@ -56,9 +58,9 @@ pub(crate) const ENDPOINT_VARIABLES: &[(&str, &str)] = &[
 pub fn catalog(settings: &Settings) -> Result<Catalog> {
     let providers: Vec<Arc<dyn EngineProvider>> = vec![
         #[cfg(feature = "docker")]
-        Arc::new(DockerProvider::new(settings.engines().docker.clone())),
+        composed(settings, DockerProvider::new(settings.engines().docker.clone())),
         #[cfg(feature = "podman")]
-        Arc::new(PodmanProvider::new(settings.engines().podman.clone())),
+        composed(settings, PodmanProvider::new(settings.engines().podman.clone())),
         #[cfg(feature = "containerd")]
         Arc::new(ContainerdProvider::new(settings.engines().containerd.clone())),
         #[cfg(feature = "lxd")]
@@ -98,8 +100,14 @@ impl Settings {
     }
 }
 
+/// Adds the portable builder to what a provider opens.
+#[cfg(any(feature = "docker", feature = "podman"))]
+fn composed(settings: &Settings, inner: impl EngineProvider + 'static) -> Arc<dyn EngineProvider> {
+    Arc::new(Composed::new(Arc::new(inner), store(settings.engines()).map(str::to_owned)))
+}
+
 /// Returns the folder that the settings name for images of Boxwright's own store.
-#[cfg(feature = "lxd")]
+#[cfg(any(feature = "docker", feature = "lxd", feature = "podman"))]
 fn store(engines: &EngineTable) -> Option<&str> {
     #[cfg(feature = "embedded")]
     return engines.embedded.store.as_deref();

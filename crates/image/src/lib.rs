@@ -7,6 +7,7 @@
 //! This crate knows no engine, no registry and no Dockerfile.
 
 pub mod archive;
+pub mod compare;
 pub mod config;
 pub mod decompress;
 mod document;

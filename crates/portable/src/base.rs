@@ -1,17 +1,16 @@
 //! Images that stages start from or copy from.
 
+use crate::local::transfer;
+use crate::store::Store;
 use boxwright_core::{
     Error, ErrorKind, ImageRef, Manifest, Platform, PullPolicy, Result, Session, async_trait,
 };
-use boxwright_registry::Client;
-
-use crate::store::Store;
 
 /// Images that an engine has, for stages to start from.
 #[async_trait]
 pub trait Bases: Send + Sync {
     /// Brings the image `name` into `store`, as far as that lacks it, and returns it; `None` if the engine has none of
-    /// that name for `platform`.
+    /// that name for `platform`. With [`PullPolicy::Never`] no registry is asked.
     ///
     /// # Errors
     ///
@@ -20,7 +19,9 @@ pub trait Bases: Send + Sync {
         &self,
         name: &ImageRef,
         platform: &Platform,
+        policy: PullPolicy,
         store: &Store,
+        session: &Session,
     ) -> Result<Option<Manifest>>;
 }
 
@@ -43,7 +44,7 @@ pub(crate) async fn resolve(
     let name: ImageRef = name.parse()?;
     if policy != PullPolicy::Always
         && let Some(bases) = bases
-        && let Some(manifest) = bases.bring(&name, platform, store).await?
+        && let Some(manifest) = bases.bring(&name, platform, policy, store, session).await?
     {
         return Ok(Found { manifest, pulled: false });
     }
@@ -58,9 +59,7 @@ pub(crate) async fn resolve(
             .with_cause(format!("it is not in the store for `{platform}`, and nothing is pulled"))
             .with_remedy("leave out `--pull=never`"));
     }
-    let registries = (session.registries.clone(), session.credentials.clone());
-    let client = Client::new(&session.host, registries.0, registries.1);
-    let client = client.with_events(session.events.clone());
+    let client = transfer::client(session);
     let manifest = tokio::select! {
         pulled = client.pull(&name, Some(platform), store.layout()) => pulled?,
         () = session.cancel.cancelled() => return Err(Session::cancelled()),

@@ -172,7 +172,7 @@ impl Store {
         self.read::<Named>(NAMES, &file_name(name)).filter(|named| named.name == *name)
     }
 
-    fn kept(&self, id: &str) -> Option<Digest> {
+    pub(crate) fn kept(&self, id: &str) -> Option<Digest> {
         self.read::<Kept>(IMAGES, id).map(|kept| kept.manifest)
     }
 

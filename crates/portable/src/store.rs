@@ -117,6 +117,17 @@ impl Store {
         }
     }
 
+    /// Returns the image with this id, built here or not, if there is one and all of it is there.
+    pub(crate) async fn whole_image(&self, id: &Digest) -> Result<Option<Manifest>> {
+        if let Some(built) = self.built(id).await? {
+            return Ok(Some(built));
+        }
+        match self.kept(id.hex()) {
+            Some(manifest) => self.whole(&manifest).await,
+            None => Ok(None),
+        }
+    }
+
     fn is_built(&self, manifest: &Manifest) -> bool {
         let built: Option<Built> = self.read(BUILT, manifest.config.digest.hex());
         built.is_some_and(|built| built.manifest == manifest.descriptor.digest)

@@ -72,13 +72,15 @@ impl Api {
         if status.is_success() {
             return Ok(value);
         }
+        let text = String::from_utf8_lossy(&bytes);
+        let words = value["message"].as_str().unwrap_or(&text);
         let kind = match status {
             StatusCode::NOT_FOUND => ErrorKind::NotFound,
             StatusCode::CONFLICT => ErrorKind::Conflict,
+            // Podman 4.3 tells a name that is taken as an error of its own, with the status 500.
+            _ if words.contains("is already in use") => ErrorKind::Conflict,
             _ => ErrorKind::Unavailable,
         };
-        let text = String::from_utf8_lossy(&bytes);
-        let words = value["message"].as_str().unwrap_or(&text);
         Err(Error::new(kind, format!("cannot {what}"))
             .with_cause(words.trim())
             .with_context("status", status.as_str()))

@@ -57,7 +57,8 @@ pub(crate) fn archive(program: &WorkerProgram) -> Result<Vec<u8>> {
     archive.finish().map_err(bug)
 }
 
-fn digest(bytes: &[u8]) -> Digest {
+/// Returns the digest of `bytes`.
+pub(crate) fn digest(bytes: &[u8]) -> Digest {
     use sha2::Digest as _;
     Digest::from_sha256(sha2::Sha256::digest(bytes).into())
 }

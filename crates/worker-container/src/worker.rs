@@ -34,6 +34,7 @@ pub struct ContainerWorker {
     api: Api,
     program: WorkerProgram,
     architecture: Option<String>,
+    security: Vec<String>,
     session: tokio::sync::Mutex<Option<Arc<Open>>>,
 }
 
@@ -49,7 +50,14 @@ impl ContainerWorker {
     #[must_use]
     pub fn new(client: Client, program: WorkerProgram, architecture: Option<String>) -> Self {
         let api = Api(client);
-        Self { api, program, architecture, session: tokio::sync::Mutex::default() }
+        let (security, session) = (Vec::new(), tokio::sync::Mutex::default());
+        Self { api, program, architecture, security, session }
+    }
+
+    /// Returns the worker with what confines its container otherwise than usual, as the engine's `SecurityOpt`.
+    #[must_use]
+    pub fn with_security(self, security: Vec<String>) -> Self {
+        Self { security, ..self }
     }
 
     async fn session(&self) -> Result<Arc<Open>> {
@@ -76,13 +84,24 @@ impl ContainerWorker {
         }
     }
 
+    /// Returns the container's name: each version of the program, and each way to confine it, has its own.
+    fn container(&self) -> String {
+        let (program, security) = (self.program.digest(), &self.security);
+        let program = program.short();
+        if security.is_empty() {
+            return format!("boxwright-worker-{program}");
+        }
+        let security = image::digest(security.join("\n").as_bytes());
+        format!("boxwright-worker-{program}-{}", security.short())
+    }
+
     /// Makes an exec session in the running container, and returns its id.
     async fn exec(&self) -> Result<String> {
         let command = [PROGRAM, "serve", "--store", STORE];
         let session = json!({
             "AttachStdin": true, "AttachStdout": true, "AttachStderr": true, "Tty": false, "Cmd": command,
         });
-        let container = container(&self.program);
+        let container = self.container();
         let path = format!("/containers/{container}/exec");
         let mut last = None;
         for _ in 0..TRIES {
@@ -135,7 +154,7 @@ impl ContainerWorker {
             self.api.load(archive, "load the worker's image").await?;
         }
         let path = format!("/containers/create?name={container}");
-        let body = body(&image);
+        let body = body(&image, &self.security);
         self.api.post(&path, &body, "make the worker's container").await?;
         let path = format!("/containers/{container}/start");
         self.api.post(&path, &Value::Null, "start the worker's container").await?;
@@ -181,14 +200,9 @@ fn is_momentary(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Conflict | ErrorKind::NotFound)
 }
 
-/// Returns the container's name: each version of the program has its own.
-fn container(program: &WorkerProgram) -> String {
-    format!("boxwright-worker-{}", program.digest().short())
-}
-
 /// Returns the container as it is asked for: one right more than usual, no log, no network of its own kind, gone when it
 /// ends.
-fn body(image: &str) -> Value {
+fn body(image: &str, security: &[String]) -> Value {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     json!({
         "Image": image,
@@ -198,6 +212,7 @@ fn body(image: &str) -> Value {
         "HostConfig": {
             "AutoRemove": true,
             "CapAdd": ["SYS_ADMIN"],
+            "SecurityOpt": security,
             "LogConfig": { "Type": "none", "Config": {} },
             "Mounts": [{ "Type": "volume", "Source": VOLUME, "Target": STORE }],
         },

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use boxwright_core::{
     BlobStore as _, BuildOutput, BuildRequest, Error, ErrorKind, ImageRef, ImageStore as _,
-    LocalImage, Manifest, Platform, Result, Session,
+    LocalImage, Manifest, Platform, PullPolicy, Result, Session,
 };
 use boxwright_portable::{Bases, Builder, Store as Built};
 
@@ -48,7 +48,9 @@ impl Bases for Images {
         &self,
         name: &ImageRef,
         platform: &Platform,
+        _policy: PullPolicy,
         store: &Built,
+        _session: &Session,
     ) -> Result<Option<Manifest>> {
         let lease = Lease::take(&self.api, "base").await?;
         let found = bring(lease.api(), name, platform, store).await;

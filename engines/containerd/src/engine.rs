@@ -91,7 +91,7 @@ impl Engine for ContainerdEngine {
         prune::prune(&self.api).await
     }
 
-    fn step_runner(&self) -> Option<&dyn StepRunner> {
+    fn step_runner(&self) -> Option<Box<dyn StepRunner + '_>> {
         None
     }
 

@@ -13,7 +13,9 @@ use boxwright_worker_program::WorkerProgram;
 use crate::config::Builder;
 use crate::daemon::Daemon;
 use crate::provider::NAME;
-use crate::{archives, buildkit, capabilities, classic, features, images, pull, push, run};
+use crate::{
+    archives, buildkit, capabilities, classic, confinement, features, images, pull, push, run,
+};
 
 /// One open Docker daemon, building one way.
 #[derive(Debug)]
@@ -22,7 +24,7 @@ pub struct DockerEngine {
     capabilities: Capabilities,
     builder: Builder,
     daemon: Daemon,
-    worker: Option<ContainerWorker>,
+    worker: Option<WorkerProgram>,
 }
 
 impl DockerEngine {
@@ -31,10 +33,8 @@ impl DockerEngine {
         let mut info =
             EngineInfo::new(NAME, daemon.server.version.clone(), endpoint, builder.as_str());
         info.rootless = Some(daemon.server.rootless);
-        let worker = WorkerProgram::carried().ok().map(|program| {
-            let architecture = daemon.server.platform.architecture().to_owned();
-            ContainerWorker::new(daemon.api.http.clone(), program, Some(architecture))
-        });
+        let runs_linux = daemon.server.platform.os() == "linux";
+        let worker = WorkerProgram::carried().ok().filter(|_| runs_linux);
         Self { info, capabilities: capabilities::of(builder), builder, daemon, worker }
     }
 }
@@ -104,11 +104,15 @@ impl Engine for DockerEngine {
         boxwright_worker_container::sweep(&self.daemon.api.http).await
     }
 
-    fn step_runner(&self) -> Option<&dyn StepRunner> {
-        self.worker.as_ref().map(|worker| worker as &dyn StepRunner)
+    fn step_runner(&self) -> Option<Box<dyn StepRunner + '_>> {
+        let program = self.worker.clone()?;
+        let architecture = Some(self.daemon.server.platform.architecture().to_owned());
+        let client = self.daemon.api.http.clone();
+        let worker = ContainerWorker::new(client, program, architecture);
+        Some(Box::new(worker.with_security(confinement::security(&self.daemon.server.security))))
     }
 
     fn image_store(&self) -> Option<&dyn ImageStore> {
-        None
+        Some(&self.daemon)
     }
 }

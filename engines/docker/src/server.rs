@@ -26,6 +26,8 @@ pub(crate) struct Server {
     /// The ways it builds, the one it prefers first.
     pub(crate) builders: Vec<Builder>,
     pub(crate) registries: RegistryServiceConfig,
+    /// What confines containers, such as `name=seccomp,profile=default`.
+    pub(crate) security: Vec<String>,
     pub(crate) notes: Vec<String>,
 }
 
@@ -63,6 +65,7 @@ impl Server {
                 ImageStoreKind::GraphDriver
             },
             registries: info.registry_config.unwrap_or_default(),
+            security: options,
             notes: info.warnings.unwrap_or_default(),
         }
     }

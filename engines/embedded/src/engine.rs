@@ -93,8 +93,8 @@ impl Engine for EmbeddedEngine {
         Ok(PruneOutput::default())
     }
 
-    fn step_runner(&self) -> Option<&dyn StepRunner> {
-        self.worker.local().map(|worker| worker as &dyn StepRunner)
+    fn step_runner(&self) -> Option<Box<dyn StepRunner + '_>> {
+        self.worker.local().map(|worker| Box::new(worker) as Box<dyn StepRunner + '_>)
     }
 
     fn image_store(&self) -> Option<&dyn ImageStore> {

@@ -21,8 +21,6 @@ pub struct LxdEngine {
     info: EngineInfo,
     capabilities: Capabilities,
     workers: Workers,
-    /// For callers that run steps themselves.
-    runner: Runner,
 }
 
 impl LxdEngine {
@@ -31,8 +29,7 @@ impl LxdEngine {
         let mut info = EngineInfo::new(provider::NAME, server.version(), endpoint, BUILDER);
         // Instances are not privileged, but the server itself runs as root.
         info.rootless = Some(false);
-        let runner = Runner::new(workers.clone());
-        Self { store, info, capabilities: capabilities::of(), workers, runner }
+        Self { store, info, capabilities: capabilities::of(), workers }
     }
 }
 
@@ -97,8 +94,8 @@ impl Engine for LxdEngine {
         prune::prune(&self.workers.api).await
     }
 
-    fn step_runner(&self) -> Option<&dyn StepRunner> {
-        Some(&self.runner)
+    fn step_runner(&self) -> Option<Box<dyn StepRunner + '_>> {
+        Some(Box::new(Runner::new(self.workers.clone())))
     }
 
     fn image_store(&self) -> Option<&dyn ImageStore> {

@@ -20,7 +20,7 @@ pub struct PodmanEngine {
     api: Api,
     info: EngineInfo,
     capabilities: Capabilities,
-    worker: Option<ContainerWorker>,
+    worker: Option<WorkerProgram>,
 }
 
 impl PodmanEngine {
@@ -31,9 +31,7 @@ impl PodmanEngine {
         let mut info = EngineInfo::new(provider::NAME, version, endpoint, provider::BUILDER);
         info.rootless = server.rootless;
         let capabilities = capabilities::of(server);
-        // What processor a distant service has is only told by calls that take half a second.
         let worker = WorkerProgram::carried().ok();
-        let worker = worker.map(|program| ContainerWorker::new(api.http(), program, None));
         Self { api, info, capabilities, worker }
     }
 }
@@ -96,11 +94,13 @@ impl Engine for PodmanEngine {
         boxwright_worker_container::sweep(&self.api.http()).await
     }
 
-    fn step_runner(&self) -> Option<&dyn StepRunner> {
-        self.worker.as_ref().map(|worker| worker as &dyn StepRunner)
+    fn step_runner(&self) -> Option<Box<dyn StepRunner + '_>> {
+        let program = self.worker.clone()?;
+        // What processor a distant service has is only told by calls that take half a second.
+        Some(Box::new(ContainerWorker::new(self.api.http(), program, None)))
     }
 
     fn image_store(&self) -> Option<&dyn ImageStore> {
-        None
+        Some(&self.api)
     }
 }

@@ -14,6 +14,9 @@ use crate::api::{Api, request};
 use crate::query::Address;
 use crate::wire::{ListedContainer, ListedImage};
 
+/// How often images are listed that others remove at the same time.
+const LISTINGS: u32 = 5;
+
 /// Returns what the service knows `image` by.
 pub(crate) fn name_of(image: &LocalImage) -> String {
     match image {
@@ -61,7 +64,17 @@ pub(crate) async fn is_oci(api: &Api, image: &LocalImage) -> Result<bool> {
 async fn data(api: &Api, image: &LocalImage) -> Result<ImageData> {
     let address = Address::libpod(&["images/", &name_of(image), "/json"]);
     let answer = api.get(&address, &format!("cannot inspect `{image}`")).await;
-    answer.map_err(|error| missing(error, image))
+    answer.map_err(|error: Error| {
+        // Podman 4.3 looks at an image that is removed at that moment, and has nothing to look at.
+        let gone = error.causes().iter().any(|cause| cause.contains("nil pointer dereference"));
+        let error = if gone {
+            Error::new(ErrorKind::NotFound, error.to_string())
+                .with_cause("it was removed at that moment")
+        } else {
+            error
+        };
+        missing(error, image)
+    })
 }
 
 /// Says what to do about an image that is not there.
@@ -113,9 +126,16 @@ fn references(names: Option<Vec<String>>) -> Vec<ImageRef> {
 }
 
 pub(crate) async fn list(api: &Api) -> Result<Vec<ImageSummary>> {
-    let found: Vec<ListedImage> =
-        api.get(&Address::libpod(&["images/json"]), "cannot list the images").await?;
-    summaries(found)
+    let mut tries = 0;
+    loop {
+        let found = api.get(&Address::libpod(&["images/json"]), "cannot list the images").await;
+        tries += 1;
+        match found {
+            // Podman 4.3 fails when an image is removed while it lists them.
+            Err(error) if error.kind() == ErrorKind::NotFound && tries < LISTINGS => {}
+            found => return summaries(found?),
+        }
+    }
 }
 
 fn summaries(found: Vec<ListedImage>) -> Result<Vec<ImageSummary>> {

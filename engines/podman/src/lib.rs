@@ -17,6 +17,7 @@ mod images;
 mod interrupt;
 mod options;
 mod provider;
+mod publish;
 mod push;
 mod query;
 mod run;

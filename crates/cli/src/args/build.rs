@@ -104,9 +104,13 @@ pub(crate) struct BuildArgs {
     #[arg(long, hide = true)]
     pub(crate) load: bool,
 
-    /// The builder of that engine, such as `classic` [default: the engine's first; env: BOXWRIGHT_BUILDER]
+    /// `auto`, `native`, `portable`, or one of the engine's own, such as `classic` [default: auto: the engine's own
+    /// where it has all that the build needs, else the portable one; env: BOXWRIGHT_BUILDER]
     #[arg(long, value_name = "NAME", help_heading = "Engine")]
     pub(crate) builder: Option<String>,
+    /// Print which builder would build, and what each needed feature has to do with it, and build nothing
+    #[arg(long, value_name = "FORMAT", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "text", help_heading = "Engine")]
+    pub(crate) explain: Option<super::Format>,
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
 }

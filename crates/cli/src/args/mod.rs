@@ -2,6 +2,7 @@
 
 mod build;
 mod check;
+mod compare;
 mod config;
 #[cfg(test)]
 mod guides;
@@ -14,6 +15,7 @@ mod transfer;
 
 pub(crate) use build::{BuildArgs, Network};
 pub(crate) use check::{CheckArgs, ExistsArgs};
+pub(crate) use compare::CompareArgs;
 pub(crate) use config::{CompletionsArgs, ConfigArgs, ConfigCommand};
 pub(crate) use images::{ImagesArgs, InspectArgs, RemoveArgs, TagArgs};
 pub(crate) use login::{LoginArgs, LogoutArgs};
@@ -65,6 +67,8 @@ pub(crate) enum Command {
     Images(ImagesArgs),
     /// Show what an image is
     Inspect(InspectArgs),
+    /// Show what two images have differently: what a container sees of their configs, and all files but the times
+    Compare(CompareArgs),
     /// Remove images, or names of them
     #[command(visible_alias = "rmi", alias = "rm")]
     Remove(RemoveArgs),
@@ -181,12 +185,14 @@ impl Command {
             _ => None,
         };
         let format = match self {
+            Self::Build(args) => args.explain.unwrap_or_default(),
             Self::Push(args) => args.format.format,
             Self::Pull(args) => args.format.format,
             Self::Exists(args) => args.format.format,
             Self::Check(args) => args.format.format,
             Self::Images(args) => args.format.format,
             Self::Inspect(args) => args.format.format,
+            Self::Compare(args) => args.format.format,
             Self::Remove(args) => args.format.format,
             Self::Engines(args) => args.format.format,
             Self::Config(args) => args.format.format,

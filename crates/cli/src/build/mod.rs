@@ -11,6 +11,6 @@ mod value;
 
 pub(crate) use files::ResultFiles;
 pub(crate) use output::{Outputs, write_outputs};
-pub(crate) use request::prepare;
+pub(crate) use request::{Prepared, prepare};
 pub(crate) use secret::from_file as secret_of_file;
 pub(crate) use value::size;

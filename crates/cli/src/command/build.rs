@@ -9,17 +9,28 @@ use boxwright_core::{
     BuildOutput, BuildRequest, Engine, Error, ErrorKind, LocalImage, PushOutput, RemoveRequest,
     Result, Secret, Session,
 };
+use boxwright_engines::Settings;
 
 use super::preflight::Preflight;
-use super::{build_spec, push};
+use super::{build_spec, explain, push};
 use crate::app::{App, Opened};
 use crate::args::BuildArgs;
-use crate::build::{Outputs, ResultFiles, prepare, write_outputs};
+use crate::build::{Outputs, Prepared, ResultFiles, prepare, write_outputs};
 use crate::exit_code::{Failure, Outcome};
 use crate::render::{elapsed, short_id};
 
 pub(super) async fn run(args: &BuildArgs, app: &App) -> Outcome {
-    if boxwright_spec::SpecFile::is_one(&args.context) {
+    let is_spec = boxwright_spec::SpecFile::is_one(&args.context);
+    if let Some(format) = args.explain {
+        if is_spec {
+            return Err(Error::new(ErrorKind::InvalidInput, "`--explain` is for Dockerfiles")
+                .with_cause("what a specification needs is known once its Dockerfile is written")
+                .with_remedy("leave it out; the build says which builder builds, and why")
+                .into());
+        }
+        return explain::run(args, format, app).await;
+    }
+    if is_spec {
         return build_spec::run(args, app).await;
     }
     if args.force {
@@ -32,25 +43,35 @@ pub(super) async fn run(args: &BuildArgs, app: &App) -> Outcome {
     done.end(args, app)
 }
 
+/// Returns what a build works with: the settings, the request with what comes beside it, and the session.
+pub(super) async fn ready(
+    args: &BuildArgs,
+    secrets: BTreeMap<String, Secret>,
+    app: &App,
+) -> Result<(Settings, Prepared, Session), Failure> {
+    let mut settings = app.settings(&args.engine)?;
+    if let Some(builder) = &args.builder {
+        settings = settings.with_builder(builder, "--builder");
+    }
+    let terminal = app.console.stdout_is_terminal();
+    let mut prepared = prepare(args, &settings, &app.host, terminal, secrets, &app.cancel).await?;
+    let mut session = app.session(&settings, prepared.request.tags.first())?;
+    session.secrets = Arc::new(std::mem::take(&mut prepared.secrets));
+    session.ssh_agents = Arc::new(std::mem::take(&mut prepared.agents));
+    session.ca_bundle = prepared.ca_bundle.take();
+    if let Some(input) = prepared.input.take() {
+        session = session.with_input(input);
+    }
+    Ok((settings, prepared, session))
+}
+
 /// Builds, and writes and pushes what was asked for. `secrets` come beside those that flags name.
 pub(super) async fn build(
     args: &BuildArgs,
     secrets: BTreeMap<String, Secret>,
     app: &App,
 ) -> Result<Done, Failure> {
-    let mut settings = app.settings(&args.engine)?;
-    if let Some(builder) = &args.builder {
-        settings = settings.with_builder(builder, "--builder");
-    }
-    let terminal = app.console.stdout_is_terminal();
-    let prepared = prepare(args, &settings, &app.host, terminal, secrets, &app.cancel).await?;
-    let mut session = app.session(&settings, prepared.request.tags.first())?;
-    session.secrets = Arc::new(prepared.secrets);
-    session.ssh_agents = Arc::new(prepared.agents);
-    session.ca_bundle = prepared.ca_bundle;
-    if let Some(input) = prepared.input {
-        session = session.with_input(input);
-    }
+    let (settings, prepared, mut session) = ready(args, secrets, app).await?;
     let preflight = Preflight::new(args, &prepared.request.tags, &session, app)?;
     preflight.before(app).await?;
     let builder = settings.builder().map(|it| it.value.as_str()).filter(|name| *name != "auto");

@@ -3,12 +3,14 @@
 mod build;
 mod build_spec;
 mod check;
+mod compare;
 mod completions;
 mod config;
 mod conformance;
 mod df;
 mod engines;
 mod exists;
+mod explain;
 mod images;
 mod inspect;
 mod login;
@@ -39,6 +41,7 @@ pub(crate) async fn run(command: Command, app: &App) -> Outcome {
         Command::Tag(args) => tag::run(&args, app).await,
         Command::Images(args) => images::run(&args, app).await,
         Command::Inspect(args) => inspect::run(&args, app).await,
+        Command::Compare(args) => compare::run(&args, app).await,
         Command::Remove(args) => remove::run(&args, app).await,
         Command::Run(args) => run::run(&args, app).await,
         Command::Df(args) => df::run(&args, app).await,

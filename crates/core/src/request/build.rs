@@ -7,9 +7,11 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::capability::Capability;
 use crate::digest::Digest;
 use crate::image_ref::ImageRef;
 use crate::platform::Platform;
+use crate::session::Session;
 
 /// Everything an engine needs to build one image: a plain value, so it can be
 /// logged, compared, and replayed on another engine. Values of secrets, ssh agents and a tar on
@@ -86,6 +88,31 @@ impl BuildRequest {
             format: None,
             allow_secret_in_layer: Vec::new(),
         }
+    }
+
+    /// Returns the capabilities that building with these options, and what `session` gives beside them, needs. What the
+    /// Dockerfile needs is not among them.
+    #[must_use]
+    pub fn needs(&self, session: &Session) -> Vec<Capability> {
+        let mut needs = vec![Capability::Build];
+        let mut need = |capability, is_needed| {
+            if is_needed {
+                needs.push(capability);
+            }
+        };
+        need(Capability::BuildFromTar, self.context == ContextSource::Tar);
+        need(Capability::BuildFromAddress, matches!(self.context, ContextSource::Address(_)));
+        need(Capability::BuildForPlatform, self.platform.is_some());
+        need(Capability::BuildSecrets, !self.secrets.is_empty());
+        need(Capability::BuildSsh, !self.ssh.is_empty());
+        need(Capability::BuildCacheFrom, !self.cache_from.is_empty());
+        need(Capability::BuildContexts, !self.contexts.is_empty());
+        need(Capability::BuildFormat, self.format.is_some());
+        need(Capability::BuildExtraHosts, !self.extra_hosts.is_empty());
+        need(Capability::BuildShmSize, self.shm_size.is_some());
+        need(Capability::BuildNetwork, self.network != NetworkMode::Default);
+        need(Capability::BuildCaBundle, session.ca_bundle.is_some());
+        needs
     }
 }
 

@@ -3,6 +3,7 @@
 mod docker;
 mod oci;
 mod read;
+mod stream;
 mod write;
 
 use std::collections::BTreeSet;
@@ -14,6 +15,8 @@ use boxwright_core::{ByteStream, Digest, Error, ErrorKind, Manifest, Platform, R
 use crate::layout::Layout;
 use crate::output;
 use crate::pipe::{PipeStream, blocking, read_blocking};
+
+pub use stream::write_to;
 
 /// One image of an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use boxwright_core::{Descriptor, Digest, Error, ErrorKind, Manifest, Result};
 
 use super::docker::Item;
 use super::{ArchiveKind, ArchiveOptions, oci};
+use crate::config::ImageConfig;
 use crate::layout::Layout;
 use crate::manifest::{ImageIndex, IndexEntry, PlatformFields, media_type};
 use crate::tar::{Header, Kind, Writer};
@@ -25,33 +26,11 @@ impl Plan {
         options: &ArchiveOptions,
     ) -> Result<Self> {
         let config = layout.config_blocking(&manifest.config)?;
-        let mut documents = Vec::new();
-        if options.kind != ArchiveKind::Docker {
-            let platform = PlatformFields {
-                architecture: config.architecture,
-                os: config.os,
-                variant: config.variant,
-            };
-            // Podman refuses a combined archive whose index has several entries.
-            let several = options.kind == ArchiveKind::Oci;
-            let names = &options.names
-                [..if several { options.names.len() } else { options.names.len().min(1) }];
-            documents.push(("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec()));
-            documents.push(("index.json", index(&manifest.descriptor, names, &platform)));
-        }
-        if options.kind != ArchiveKind::Oci {
-            documents.push(("manifest.json", manifest_json(manifest, &options.names)));
-        }
-        let layers = manifest.layers.iter().map(|(layer, _)| layer);
-        let own = (options.kind != ArchiveKind::Docker).then_some(&manifest.descriptor);
-        let mut seen = BTreeSet::new();
+        let documents = documents(manifest, config, options);
         let mut blobs = Vec::new();
-        for blob in own.into_iter().chain([&manifest.config]).chain(layers) {
-            if options.without.contains(&blob.digest) || !seen.insert(blob.digest.clone()) {
-                continue;
-            }
-            let size = layout.size_blocking(&blob.digest)?.ok_or_else(|| missing(&blob.digest))?;
-            blobs.push((blob.digest.clone(), size));
+        for digest in wanted(manifest, options) {
+            let size = layout.size_blocking(digest)?.ok_or_else(|| missing(digest))?;
+            blobs.push((digest.clone(), size));
         }
         Ok(Self { layout, documents, blobs })
     }
@@ -75,7 +54,39 @@ impl Plan {
     }
 }
 
-fn path_of(digest: &Digest) -> String {
+/// Returns the lists that come first.
+pub(super) fn documents(
+    manifest: &Manifest,
+    config: ImageConfig,
+    options: &ArchiveOptions,
+) -> Vec<(&'static str, Vec<u8>)> {
+    let mut documents = Vec::new();
+    if options.kind != ArchiveKind::Docker {
+        let ImageConfig { architecture, os, variant, .. } = config;
+        let platform = PlatformFields { architecture, os, variant };
+        // Podman refuses a combined archive whose index has several entries.
+        let several = options.kind == ArchiveKind::Oci;
+        let most = if several { options.names.len() } else { options.names.len().min(1) };
+        documents.push(("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec()));
+        documents
+            .push(("index.json", index(&manifest.descriptor, &options.names[..most], &platform)));
+    }
+    if options.kind != ArchiveKind::Oci {
+        documents.push(("manifest.json", manifest_json(manifest, &options.names)));
+    }
+    documents
+}
+
+/// Returns the blobs that follow, each once.
+pub(super) fn wanted<'m>(manifest: &'m Manifest, options: &ArchiveOptions) -> Vec<&'m Digest> {
+    let layers = manifest.layers.iter().map(|(layer, _)| layer);
+    let own = (options.kind != ArchiveKind::Docker).then_some(&manifest.descriptor);
+    let mut seen = BTreeSet::new();
+    let all = own.into_iter().chain([&manifest.config]).chain(layers).map(|blob| &blob.digest);
+    all.filter(|digest| !options.without.contains(digest) && seen.insert(*digest)).collect()
+}
+
+pub(super) fn path_of(digest: &Digest) -> String {
     format!("blobs/{}/{}", digest.algorithm(), digest.hex())
 }
 
@@ -111,7 +122,7 @@ fn manifest_json(manifest: &Manifest, names: &[String]) -> Vec<u8> {
     serde_json::to_vec(&[item]).expect("a list of paths is made of texts")
 }
 
-fn missing(digest: &Digest) -> Error {
+pub(super) fn missing(digest: &Digest) -> Error {
     Error::new(ErrorKind::NotFound, "cannot write the archive")
         .with_cause(format!("the store lacks the blob `{digest}`"))
 }

@@ -18,21 +18,27 @@ pub async fn export(store: &Store, request: &ExportRequest, session: &Session) -
     // What is read is not removed meanwhile.
     let _user = store.enter().await?;
     let image = store.image(&request.image).await?;
+    write(store, &image.manifest, request, session).await
+}
+
+/// Writes the image `manifest` of `store` where `request` says, under the name that it has there.
+pub(crate) async fn write(
+    store: &Store,
+    manifest: &Manifest,
+    request: &ExportRequest,
+    session: &Session,
+) -> Result<()> {
     let names = match &request.image {
         LocalImage::Reference(name) => vec![name.to_string()],
         LocalImage::Id(_) | LocalImage::IdPrefix(_) => Vec::new(),
     };
-    let kind = match request.format {
-        ArchiveFormat::Oci => ArchiveKind::Oci,
-        ArchiveFormat::Docker => ArchiveKind::Docker,
-    };
-    let manifest = match request.format {
+    let (kind, manifest) = match request.format {
         // As a registry has it.
         ArchiveFormat::Oci => {
-            let packed = store.packed(&image.manifest, PackFormat::default());
-            session.cancellable(packed).await?
+            let packed = store.packed(manifest, PackFormat::default());
+            (ArchiveKind::Oci, session.cancellable(packed).await?)
         }
-        ArchiveFormat::Docker => image.manifest,
+        ArchiveFormat::Docker => (ArchiveKind::Docker, manifest.clone()),
     };
     let options = ArchiveOptions::new(kind, names);
     archive::write_file(store.layout(), &manifest, options, &request.destination).await

@@ -41,7 +41,8 @@ pub async fn pull(store: &Store, request: &PullRequest, session: &Session) -> Re
     Ok(PullOutput::new(manifest.config.digest, Some(digest)))
 }
 
-fn client(session: &Session) -> Client {
+/// Returns a client of registries with the settings and credentials of `session`.
+pub(crate) fn client(session: &Session) -> Client {
     let (registries, credentials) = (session.registries.clone(), session.credentials.clone());
     Client::new(&session.host, registries, credentials).with_events(session.events.clone())
 }

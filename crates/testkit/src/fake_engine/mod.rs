@@ -25,6 +25,7 @@ mod defect;
 mod dockerfile;
 mod metadata;
 mod mounts;
+mod publish;
 mod root;
 mod run;
 mod shell;
@@ -244,12 +245,12 @@ impl Engine for FakeEngine {
         Ok(PruneOutput::default())
     }
 
-    fn step_runner(&self) -> Option<&dyn StepRunner> {
+    fn step_runner(&self) -> Option<Box<dyn StepRunner + '_>> {
         None
     }
 
     fn image_store(&self) -> Option<&dyn ImageStore> {
-        None
+        Some(self)
     }
 }
 

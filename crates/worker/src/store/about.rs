@@ -71,6 +71,13 @@ impl About {
         std::fs::write(&path, text).map_err(|error| on_path("cannot write to", &path, error))
     }
 
+    /// Makes this note, which is in the folder `from`, the one of the layer in `to`.
+    pub(crate) fn replace(from: &Path, to: &Path) -> Result<()> {
+        let path = to.join(FILE);
+        std::fs::rename(from.join(FILE), &path)
+            .map_err(|error| on_path("cannot write to", &path, error))
+    }
+
     pub(crate) fn read(layer: &Path) -> Result<Self> {
         let path = layer.join(FILE);
         let text = std::fs::read(&path).map_err(|error| on_path("cannot read", &path, error))?;

@@ -70,11 +70,19 @@ impl WorkerStore {
         Ok(LayerReader { reader, written: Some(written) })
     }
 
-    /// Keeps the finished folder `layer` under `diff_id`, unless another process was faster.
+    /// Keeps the finished folder `layer` under `diff_id`, unless another process was faster. One that is there and
+    /// came from elsewhere is canonical from now on, if `layer` is: they have the same digest.
     pub(crate) fn keep(&self, layer: &Path, diff_id: &Digest) -> Result<()> {
         let place = self.layer(diff_id);
         match std::fs::rename(layer, &place) {
-            Err(_) if self.has(diff_id)? => Ok(()),
+            Err(_) if self.has(diff_id)? => {
+                let (own, known) = (About::read(layer)?, About::read(&place)?);
+                if own.canonical && !known.canonical {
+                    About::replace(layer, &place)
+                } else {
+                    Ok(())
+                }
+            }
             kept => kept.map_err(|error| on_path("cannot write to", &place, error)),
         }
     }

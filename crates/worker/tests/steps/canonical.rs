@@ -159,6 +159,10 @@ fn same_bytes() {
         step.source_date_epoch = Some(1_000_000_000);
         let ran = other.run(step);
         assert_eq!((ran.layer.as_ref(), &ran.out), (Some(&warm[known].0), &warm[known].1));
+        // What came from elsewhere can be read once a step has left the same.
+        assert!(other.store.read_layer(&warm[0].0.diff_id).is_err());
+        assert_eq!(chain(&other, &[FIRST]), warm[..1]);
+        other.tar(&warm[0].0);
     }
 }
 

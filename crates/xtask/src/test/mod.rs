@@ -164,7 +164,15 @@ fn conformance(program: &Path, environment: &Environment) -> Result<Phase> {
         _ => {}
     }
     let mut run = Program::new(program).in_folder(&workspace::root());
-    let required = engines(environment);
+    // Docker and Podman build in more than one way.
+    let ways = |engine: &'static str| match engine {
+        "docker" => &["docker/buildkit", "docker/classic", "docker/portable"][..],
+        "podman" => &["podman/buildah", "podman/portable"],
+        _ => &[],
+    };
+    let engines = engines(environment);
+    let ways: Vec<&str> = engines.iter().flat_map(|engine| ways(engine)).copied().collect();
+    let required = [engines, ways].concat();
     if let Some(rootless) = environment.variables.get("BOXWRIGHT_TEST_PODMAN_ROOTLESS") {
         run = run.args(["--instance", &format!("podman={rootless}")]);
     }

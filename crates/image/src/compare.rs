@@ -1,0 +1,118 @@
+//! What differs between two images, as a container sees them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use boxwright_core::{Error, ErrorKind, Manifest, Result};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::layout::Layout;
+use crate::manifest::DOCUMENT_LIMIT;
+use crate::view::{Node, NodeKind, Tree};
+
+/// What of the config a container has: the rest is how the image came about.
+const SEEN: [&str; 4] = ["architecture", "config", "os", "variant"];
+
+/// One thing that two images have differently. What one of them lacks is `None`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// Which: a path, or a field of the config such as `config.Env`.
+    pub what: String,
+    /// What the first image has.
+    pub first: Option<String>,
+    /// What the second image has.
+    pub second: Option<String>,
+}
+
+/// All that two images have differently.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Comparison {
+    /// Fields of the config, by name.
+    pub config: Vec<Difference>,
+    /// Files, folders and links, by path.
+    pub files: Vec<Difference>,
+}
+
+impl Comparison {
+    /// Compares two images of `layout`: what a container sees of their configs, and all of their files but the times.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tree::from_layers`].
+    pub async fn of(layout: &Layout, first: &Manifest, second: &Manifest) -> Result<Self> {
+        let config = compare(&config(layout, first).await?, &config(layout, second).await?);
+        let (one, other) =
+            (Tree::from_layers(layout, first).await?, Tree::from_layers(layout, second).await?);
+        Ok(Self { config, files: compare(&files(&one), &files(&other)) })
+    }
+
+    /// Returns whether nothing differs.
+    #[must_use]
+    pub fn is_same(&self) -> bool {
+        self.config.is_empty() && self.files.is_empty()
+    }
+}
+
+fn compare(first: &BTreeMap<String, String>, second: &BTreeMap<String, String>) -> Vec<Difference> {
+    let names: BTreeSet<&String> = first.keys().chain(second.keys()).collect();
+    let differ = names.into_iter().filter(|name| first.get(*name) != second.get(*name));
+    differ
+        .map(|name| Difference {
+            what: name.clone(),
+            first: first.get(name).cloned(),
+            second: second.get(name).cloned(),
+        })
+        .collect()
+}
+
+/// Returns the fields that a container sees. One that is empty is as good as not there: builders differ in that.
+async fn config(layout: &Layout, manifest: &Manifest) -> Result<BTreeMap<String, String>> {
+    let bytes = layout.read(&manifest.config.digest, DOCUMENT_LIMIT).await?;
+    let value: Value = serde_json::from_slice(&bytes).map_err(|error| {
+        Error::new(ErrorKind::Protocol, "cannot read the image's config").with_source(error)
+    })?;
+    let mut fields = BTreeMap::new();
+    for name in SEEN {
+        match &value[name] {
+            Value::Object(inner) => {
+                fields.extend(inner.iter().map(|(key, value)| (format!("{name}.{key}"), value)));
+            }
+            value => {
+                fields.insert(name.to_owned(), value);
+            }
+        }
+    }
+    fields.retain(|_, value| !is_empty(value));
+    Ok(fields.into_iter().map(|(name, value)| (name, value.to_string())).collect())
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(value) => !value,
+        Value::String(text) => text.is_empty(),
+        Value::Array(values) => values.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        Value::Number(_) => false,
+    }
+}
+
+fn files(tree: &Tree) -> BTreeMap<String, String> {
+    tree.iter().map(|(path, node)| (format!("/{}", path.display()), describe(node))).collect()
+}
+
+fn describe(node: &Node) -> String {
+    let what = match &node.kind {
+        NodeKind::File { size, digest } => format!("file of {size} bytes, {}", digest.short()),
+        NodeKind::Folder => "folder".to_owned(),
+        NodeKind::Symlink { target } => format!("link to {}", target.display()),
+        NodeKind::Fifo => "named pipe".to_owned(),
+        NodeKind::CharacterDevice { major, minor } => format!("character device {major}:{minor}"),
+        NodeKind::BlockDevice { major, minor } => format!("block device {major}:{minor}"),
+    };
+    let mut text = format!("{what}, {:04o}, {}:{}", node.mode, node.uid, node.gid);
+    for (name, value) in &node.xattrs {
+        text += &format!(", {name}={}", String::from_utf8_lossy(value));
+    }
+    text
+}

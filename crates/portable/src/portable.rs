@@ -1,0 +1,293 @@
+//! Any engine, with the portable builder beside its own.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use boxwright_core::{
+    BuildOutput, BuildRequest, Capabilities, Capability, Engine, EngineInfo, Error, ErrorKind,
+    ExportRequest, Feature, ImageDetails, ImageRef, ImageStore, ImageSummary, ImportOutput,
+    ImportRequest, LocalImage, Manifest, PruneOutput, PullOutput, PullRequest, PushOutput,
+    PushRequest, RemoveOutput, RemoveRequest, Result, RunOutput, RunRequest, Session, StepRunner,
+    Support, async_trait,
+};
+use boxwright_image::pack::PackFormat;
+
+use crate::builder::{BUILDER, Builder};
+use crate::engine_images::EngineImages;
+use crate::local::{archive, transfer};
+use crate::negotiate::{Chosen, Decision};
+use crate::store::Store;
+use crate::support;
+
+/// Which builder a [`Portable`] builds with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// The engine's own where it has all that a build needs, else the portable one.
+    Auto,
+    /// The engine's own.
+    Native,
+    /// The portable one.
+    Portable,
+}
+
+/// An engine with the portable builder beside its own.
+///
+/// A portable build runs its steps by the engine's [`StepRunner`], and publishes its result in the engine's
+/// [`ImageStore`]. An image that was built so is pushed from Boxwright's own blobs, also by a later push and
+/// whichever way this handle builds: an engine would compress it again, and give it another digest.
+#[derive(Debug)]
+pub struct Portable {
+    engine: Arc<dyn Engine>,
+    way: Way,
+    place: Arc<Place>,
+    info: EngineInfo,
+    capabilities: Capabilities,
+}
+
+/// Where Boxwright's own store is, and the store once it was needed.
+#[derive(Debug)]
+struct Place {
+    folder: Result<PathBuf>,
+    store: OnceLock<Store>,
+}
+
+impl Place {
+    fn store(&self) -> Result<&Store> {
+        if let Some(store) = self.store.get() {
+            return Ok(store);
+        }
+        let folder = self.folder.as_ref().map_err(|error| {
+            let again = Error::new(error.kind(), error.to_string());
+            let again = error.causes().into_iter().fold(again, Error::with_cause);
+            error.remedy().map(str::to_owned).into_iter().fold(again, Error::with_remedy)
+        })?;
+        let opened = Store::open(folder)?;
+        Ok(self.store.get_or_init(|| opened))
+    }
+}
+
+/// By what means the portable builder does what an engine does not.
+const HOW: &str = "the portable builder";
+
+const NO_IMAGES: Support = Support::Unsupported {
+    reason: "the engine takes no images that others built",
+    remedy: "build with `--builder native`",
+};
+
+impl Portable {
+    /// Returns `engine` with the portable builder, whose store is in `folder`. Nothing is made there before it is
+    /// needed; an error in place of the folder is told then.
+    #[must_use]
+    pub fn new(engine: Arc<dyn Engine>, way: Way, folder: Result<PathBuf>) -> Self {
+        Self::at(engine, way, Arc::new(Place { folder, store: OnceLock::new() }))
+    }
+
+    fn at(engine: Arc<dyn Engine>, way: Way, place: Arc<Place>) -> Self {
+        let mut info = engine.info().clone();
+        if way == Way::Portable {
+            BUILDER.clone_into(&mut info.builder);
+        }
+        let capabilities = Capabilities::probe(|capability| match way {
+            Way::Native => engine.capabilities().get(capability).clone(),
+            Way::Portable => portably(engine.as_ref(), capability),
+            Way::Auto => match engine.capabilities().get(capability) {
+                Support::Unsupported { .. } => match portably(engine.as_ref(), capability) {
+                    Support::Unsupported { .. } => engine.capabilities().get(capability).clone(),
+                    served => served,
+                },
+                served => served.clone(),
+            },
+        });
+        Self { engine, way, place, info, capabilities }
+    }
+
+    /// Returns the engine with the portable builder alone.
+    fn portably(&self) -> Self {
+        Self::at(self.engine.clone(), Way::Portable, self.place.clone())
+    }
+
+    /// Returns the image that the engine has under this name, if it was built portably. Makes no store.
+    async fn built(
+        &self,
+        image: &LocalImage,
+        session: &Session,
+    ) -> Result<Option<(&Store, Manifest)>> {
+        if !self.place.folder.as_ref().is_ok_and(|folder| folder.is_dir()) {
+            return Ok(None);
+        }
+        let Ok(details) = self.engine.inspect(image, session).await else {
+            // What is wrong with it is told by the engine.
+            return Ok(None);
+        };
+        let store = self.place.store()?;
+        Ok(store.built(&details.summary.id).await?.map(|manifest| (store, manifest)))
+    }
+
+    async fn build_natively(
+        &self,
+        request: &BuildRequest,
+        session: &Session,
+    ) -> Result<BuildOutput> {
+        for need in request.needs(session) {
+            self.engine.capabilities().require(need)?;
+        }
+        self.engine.build(request, session).await
+    }
+
+    async fn build_portably(
+        &self,
+        request: &BuildRequest,
+        session: &Session,
+    ) -> Result<BuildOutput> {
+        let Some(images) = self.engine.image_store() else {
+            return Err(Error::new(ErrorKind::Bug, "there is nowhere to publish the image"));
+        };
+        let store = self.place.store()?;
+        // The names are the engine's to give.
+        let mut nameless = request.clone();
+        nameless.tags.clear();
+        let bases = EngineImages(self.engine.as_ref());
+        let runner = self.engine.step_runner();
+        let mut builder = Builder::new(store.clone()).with_bases(&bases);
+        if let Some(runner) = &runner {
+            builder = builder.with_steps(runner.as_ref());
+        }
+        let mut output = builder.build(&nameless, session).await?;
+        // What it keeps open in the engine is not needed any more.
+        drop(runner);
+        let manifest = store.built(&output.id).await?.ok_or_else(|| {
+            Error::new(ErrorKind::Unavailable, "the image is gone that was just built")
+                .with_remedy("build again; something cleared Boxwright's store meanwhile")
+        })?;
+        images.publish(&manifest, store.layout(), &request.tags, session).await?;
+        output.tags.clone_from(&request.tags);
+        Ok(output)
+    }
+}
+
+/// Returns the answer about [`Capability::BuildRun`] of a portable build on `engine`.
+fn steps(engine: &dyn Engine) -> Support {
+    match engine.step_runner() {
+        Some(_) => Support::Native,
+        None => support::NO_RUN,
+    }
+}
+
+/// Returns whether a portable build on `engine` offers `capability`; what is no matter of building is as the engine says.
+fn portably(engine: &dyn Engine, capability: Capability) -> Support {
+    match support::capability(capability, &steps(engine)) {
+        Some(_) if engine.image_store().is_none() => NO_IMAGES,
+        Some(Support::Native) => Support::Emulated { how: HOW },
+        Some(other) => other,
+        None => engine.capabilities().get(capability).clone(),
+    }
+}
+
+#[async_trait]
+impl Engine for Portable {
+    fn info(&self) -> &EngineInfo {
+        &self.info
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn native(&self, feature: Feature) -> Support {
+        let own = self.engine.native(feature);
+        let engine = self.engine.as_ref();
+        let portable = || match support::feature(feature, &steps(engine)) {
+            Support::Native => Support::Emulated { how: HOW },
+            other => other,
+        };
+        match self.way {
+            Way::Native => own,
+            Way::Portable => portable(),
+            Way::Auto if own.is_available() || engine.image_store().is_none() => own,
+            Way::Auto => match portable() {
+                served @ Support::Emulated { .. } => served,
+                _ => own,
+            },
+        }
+    }
+
+    async fn build(&self, request: &BuildRequest, session: &Session) -> Result<BuildOutput> {
+        match self.way {
+            Way::Native => self.engine.build(request, session).await,
+            Way::Portable => self.build_portably(request, session).await,
+            Way::Auto if self.engine.image_store().is_none() => {
+                self.build_natively(request, session).await
+            }
+            Way::Auto => {
+                let portable = self.portably();
+                let engine = Some(self.engine.as_ref());
+                let decision = Decision::about(request, session, engine, Some(&portable)).await;
+                if decision.chosen == Chosen::Native {
+                    return self.build_natively(request, session).await;
+                }
+                let notice =
+                    format!("building with the portable builder because {}", decision.because);
+                session.events.notice(notice).await;
+                self.build_portably(request, session).await
+            }
+        }
+    }
+
+    async fn push(&self, request: &PushRequest, session: &Session) -> Result<PushOutput> {
+        let image = LocalImage::from(request.image.clone());
+        let Some((store, manifest)) = self.built(&image, session).await? else {
+            return self.engine.push(request, session).await;
+        };
+        let client = transfer::client(session);
+        let push = store.push(&client, &request.image, &manifest, PackFormat::default());
+        session.cancellable(push).await
+    }
+
+    async fn pull(&self, request: &PullRequest, session: &Session) -> Result<PullOutput> {
+        self.engine.pull(request, session).await
+    }
+
+    async fn inspect(&self, image: &LocalImage, session: &Session) -> Result<ImageDetails> {
+        self.engine.inspect(image, session).await
+    }
+
+    async fn list(&self, session: &Session) -> Result<Vec<ImageSummary>> {
+        self.engine.list(session).await
+    }
+
+    async fn tag(&self, image: &LocalImage, name: &ImageRef, session: &Session) -> Result<()> {
+        self.engine.tag(image, name, session).await
+    }
+
+    async fn remove(&self, request: &RemoveRequest, session: &Session) -> Result<RemoveOutput> {
+        self.engine.remove(request, session).await
+    }
+
+    async fn export(&self, request: &ExportRequest, session: &Session) -> Result<()> {
+        match self.built(&request.image, session).await? {
+            // The bytes that a registry gets, whatever the engine made of them.
+            Some((store, manifest)) => archive::write(store, &manifest, request, session).await,
+            None => self.engine.export(request, session).await,
+        }
+    }
+
+    async fn import(&self, request: &ImportRequest, session: &Session) -> Result<ImportOutput> {
+        self.engine.import(request, session).await
+    }
+
+    async fn run(&self, request: &RunRequest, session: &Session) -> Result<RunOutput> {
+        self.engine.run(request, session).await
+    }
+
+    async fn prune(&self, session: &Session) -> Result<PruneOutput> {
+        self.engine.prune(session).await
+    }
+
+    fn step_runner(&self) -> Option<Box<dyn StepRunner + '_>> {
+        self.engine.step_runner()
+    }
+
+    fn image_store(&self) -> Option<&dyn ImageStore> {
+        self.engine.image_store()
+    }
+}
