@@ -3,6 +3,7 @@
 use super::stage::Stage;
 use super::{Fault, expect};
 use crate::problem::Result;
+use crate::program::Program;
 
 const SETUPS: &[&str] = &["containerd", "registry/open"];
 
@@ -16,6 +17,12 @@ pub(super) const FAULTS: &[Fault] = &[
     },
     Fault { name: "containerd/no-such-namespace", setups: SETUPS, disk: None, check: namespaces },
     Fault { name: "containerd/prune-takes-the-workers", setups: SETUPS, disk: None, check: prune },
+    Fault {
+        name: "containerd/ctr-starts-what-was-built",
+        setups: SETUPS,
+        disk: None,
+        check: ctr_run,
+    },
 ];
 
 const BUILD: &[&str] =
@@ -85,4 +92,24 @@ fn prune(stage: &Stage) -> Result<()> {
     expect(!left.contains("boxwright"), || format!("`prune` left snapshots:\n{left}"))?;
     stage.context("RUN echo done > /file\n")?;
     stage.succeed(BUILD).map(drop)
+}
+
+/// What was built is unpacked and ready for containerd's own client, with its entry point, environment and user.
+fn ctr_run(stage: &Stage) -> Result<()> {
+    stage.context("ENV GREETING=hello\nUSER 1000:1000\nENTRYPOINT [\"sh\", \"-c\", \"echo $GREETING from $(id -u)\"]\n")?;
+    stage.succeed(BUILD)?;
+    // It mounts the image itself, where containerd sees its mounts.
+    let pid = stage.daemon("containerd")?.pid.to_string();
+    let address = stage.variable("CONTAINERD_ADDRESS")?;
+    let run = Program::new("nsenter").args([
+        "--mount",
+        "--target",
+        &pid,
+        "--",
+        "ctr",
+        "--address",
+        address,
+    ]);
+    let said = run.args(["run", "--rm", "docker.io/library/fault:1", "started"]).text()?;
+    expect(said == "hello from 1000", || format!("`ctr run` said: {said}"))
 }
