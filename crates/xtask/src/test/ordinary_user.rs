@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::{Phase, plain, read_report};
 use crate::environment::Environment;
+use crate::environment::processes::MARK;
 use crate::problem::{Explain, Problem, Result};
 use crate::program::Program;
 use crate::workspace;
@@ -18,8 +19,9 @@ pub(super) fn conformance(program: &Path, user: &str, environment: &Environment)
     let [name, user, group] = user.splitn(3, ':').collect::<Vec<_>>()[..] else {
         return Err(Problem::new(format!("`{user}` is no user with its numbers")));
     };
-    let home = environment.variables.get("BOXWRIGHT_TEST_ENVIRONMENT").map(Path::new);
-    let home = home.ok_or_else(|| Problem::new("the environment has no folder"))?.join(FOLDER);
+    let folder = environment.variables.get("BOXWRIGHT_TEST_ENVIRONMENT").map(Path::new);
+    let folder = folder.ok_or_else(|| Problem::new("the environment has no folder"))?;
+    let home = folder.join(FOLDER);
     let own = home.join(program.file_name().unwrap_or_default());
     let prepare = || -> std::io::Result<()> {
         fs::create_dir_all(&home)?;
@@ -39,6 +41,8 @@ pub(super) fn conformance(program: &Path, user: &str, environment: &Environment)
         .variable("HOME", &home)
         .variable("TMPDIR", &home)
         .variable("USER", name)
+        // Whatever it leaves running ends with the environment, whose user could not be removed else.
+        .variable(MARK, folder)
         .variable("BOXWRIGHT_STORE", home.join("store"))
         .in_folder(&home);
     let mut phase = plain("conformance as an ordinary user", run)?;
