@@ -140,7 +140,7 @@ fn unknown_setting_suggests_the_nearest_name() {
         ]
     );
     let error = Place::new().user("[nothing]\n").load().unwrap_err();
-    assert_eq!(error.remedy(), Some("use one of `engine`, `build`, `registry`"));
+    assert_eq!(error.remedy(), Some("use one of `engine`, `build`, `spec`, `registry`"));
 }
 
 #[test]

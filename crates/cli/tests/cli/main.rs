@@ -4,6 +4,7 @@
 
 mod build;
 mod check;
+mod compare;
 mod daemons;
 mod full_disk;
 mod harness;
