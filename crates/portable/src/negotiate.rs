@@ -118,6 +118,11 @@ impl Decision {
         Self::by(rows)
     }
 
+    /// Returns whether the portable builder serves all that is needed, as far as the Dockerfile could be read.
+    pub(crate) fn is_portable(&self) -> bool {
+        !self.needs.is_empty() && self.needs.iter().all(Row::is_portable)
+    }
+
     /// Decides by the first need that the engine's own builder does not serve.
     fn by(needs: Vec<Row>) -> Self {
         let (chosen, because) = match needs.iter().find(|row| !row.is_native()) {

@@ -183,6 +183,17 @@ fn portably(engine: &dyn Engine, capability: Capability) -> Support {
     }
 }
 
+fn is_refused(error: &Error) -> bool {
+    error.kind() == ErrorKind::Unsupported
+}
+
+/// Returns why an engine's own builder refused, as a clause.
+fn said(error: &Error) -> String {
+    let causes = error.causes();
+    let parts = std::iter::once(error.to_string()).chain(causes);
+    format!("the engine's own builder refused: {}", parts.collect::<Vec<_>>().join(": "))
+}
+
 #[async_trait]
 impl Engine for Portable {
     fn info(&self) -> &EngineInfo {
@@ -222,11 +233,16 @@ impl Engine for Portable {
                 let portable = self.portably();
                 let engine = Some(self.engine.as_ref());
                 let decision = Decision::about(request, session, engine, Some(&portable)).await;
-                if decision.chosen == Chosen::Native {
-                    return self.build_natively(request, session).await;
-                }
-                let notice =
-                    format!("building with the portable builder because {}", decision.because);
+                let because = match decision.chosen {
+                    Chosen::Portable => decision.because,
+                    Chosen::Native => match self.build_natively(request, session).await {
+                        // What no capability says, such as a mirror that the engine would not ask. It may be a
+                        // part of the Dockerfile, so that only a plan that was read is tried again.
+                        Err(error) if is_refused(&error) && decision.is_portable() => said(&error),
+                        other => return other,
+                    },
+                };
+                let notice = format!("building with the portable builder because {because}");
                 session.events.notice(notice).await;
                 self.build_portably(request, session).await
             }

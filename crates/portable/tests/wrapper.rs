@@ -10,7 +10,7 @@ use boxwright_core::{
 };
 use boxwright_image::pack::PackFormat;
 use boxwright_portable::{Portable, Store, Way};
-use boxwright_testkit::{ContextFolder, FakeEngine, FakeRegistry};
+use boxwright_testkit::{ContextFolder, FakeEngine, FakeRegistry, FileServer, Page};
 
 /// The fake engine's builder is a small one: it does not know `--parents`.
 const NEEDS_PORTABLE: &str = "FROM scratch\nCOPY --parents a/file /to/\n";
@@ -63,6 +63,34 @@ async fn a_feature_that_the_engine_lacks_decides_for_the_portable_builder() {
     assert!(notices.iter().any(|notice| notice.starts_with(said)), "{notices:?}");
     let images = bench.engine.list(&self::session()).await.unwrap();
     assert_eq!((&images[0].id, &images[0].names), (&output.id, &output.tags));
+}
+
+#[tokio::test]
+async fn what_the_engine_refuses_only_when_it_builds_is_built_portably() {
+    let page = Page { content: b"x".to_vec(), ..Page::default() };
+    let server = FileServer::start([("/file".to_owned(), page)].into()).await.unwrap();
+    // What a base image has its heirs do is not known before the build.
+    let base = Bench::new(&format!(
+        "FROM scratch\nONBUILD ADD {} /\n",
+        format_args!("{}/file", server.address())
+    ));
+    let output = base.way(Way::Auto).build(&base.request("localhost/base:1"), &session()).await;
+    assert_eq!(output.unwrap().builder, "fake");
+    let heir = Bench { engine: base.engine.clone(), ..Bench::new("FROM localhost/base:1\n") };
+    let request = heir.request("localhost/heir:1");
+    let error = heir.way(Way::Native).build(&request, &session()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    let (sink, mut events) = EventSink::channel();
+    let output = heir.way(Way::Auto).build(&request, &session().with_events(sink)).await.unwrap();
+    assert_eq!(output.builder, "portable");
+    let mut notices = Vec::new();
+    while let Some(event) = events.recv().await {
+        if let Event::Notice { message } = event {
+            notices.push(message);
+        }
+    }
+    let why = "the engine's own builder refused: cannot fetch";
+    assert!(notices.iter().any(|notice| notice.contains(why)), "{notices:?}");
 }
 
 #[tokio::test]
