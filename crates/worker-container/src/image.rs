@@ -10,9 +10,12 @@ pub(crate) const PROGRAM: &str = "/boxwright-worker";
 /// Where the volume with its store is.
 pub(crate) const STORE: &str = "/store";
 
+/// The image's name, without its tag.
+pub(crate) const REPOSITORY: &str = "localhost/boxwright-worker";
+
 /// Returns the image's name: by the program's digest, so that it is loaded once for each version.
 pub(crate) fn name(program: &WorkerProgram) -> String {
-    format!("localhost/boxwright-worker:{}", program.digest().short())
+    format!("{REPOSITORY}:{}", program.digest().short())
 }
 
 /// Returns the image as an archive of the kind that `docker save` writes, which Docker and Podman load. The same program

@@ -6,7 +6,7 @@
 //!
 //! Nothing is attached to process 1: what is sent there lands in the engine's log, and another client may get it.
 //!
-//! [`sweep`] removes containers of either kind that a process left which was killed.
+//! [`prune`] removes all of it, and the containers of `run` that a killed process left.
 
 mod api;
 mod frames;
@@ -14,5 +14,5 @@ mod image;
 mod leftovers;
 mod worker;
 
-pub use leftovers::{sweep, sweep_at_start};
+pub use leftovers::{prune, sweep_at_start};
 pub use worker::ContainerWorker;

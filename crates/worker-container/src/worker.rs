@@ -18,7 +18,7 @@ use crate::frames::{Framed, Tail};
 use crate::image::{self, PROGRAM, STORE};
 
 /// The volume that layers are kept in between containers. Its number is that of the store's format.
-const VOLUME: &str = "boxwright-worker-1";
+pub(crate) const VOLUME: &str = "boxwright-worker-1";
 /// How long a container stays that nobody uses, in seconds.
 const IDLE: &str = "600";
 /// How often a container that comes or goes at the wrong moment is looked at again.

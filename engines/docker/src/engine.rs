@@ -101,7 +101,7 @@ impl Engine for DockerEngine {
     }
 
     async fn prune(&self, _session: &Session) -> Result<PruneOutput> {
-        boxwright_worker_container::sweep(&self.daemon.api.http).await
+        boxwright_worker_container::prune(&self.daemon.api.http).await
     }
 
     fn step_runner(&self) -> Option<Box<dyn StepRunner + '_>> {

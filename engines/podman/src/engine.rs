@@ -91,7 +91,7 @@ impl Engine for PodmanEngine {
     }
 
     async fn prune(&self, _session: &Session) -> Result<PruneOutput> {
-        boxwright_worker_container::sweep(&self.api.http()).await
+        boxwright_worker_container::prune(&self.api.http()).await
     }
 
     fn step_runner(&self) -> Option<Box<dyn StepRunner + '_>> {

@@ -1,4 +1,4 @@
-//! This program is killed, and cannot clean up.
+//! This program is killed, and cannot clean up; and what it keeps in Docker and Podman is asked back.
 
 use serde_json::Value;
 
@@ -19,7 +19,41 @@ pub(super) const FAULTS: &[Fault] = &[
         disk: None,
         check: |stage| swept(stage, "podman", "CONTAINER_HOST"),
     },
+    Fault {
+        name: "docker/prune",
+        setups: &["docker", "registry/open"],
+        disk: None,
+        check: |stage| prune(stage, "docker", "DOCKER_HOST"),
+    },
+    Fault {
+        name: "podman/prune",
+        setups: &["podman/root", "registry/open"],
+        disk: None,
+        check: |stage| prune(stage, "podman", "CONTAINER_HOST"),
+    },
 ];
+
+/// A worker stays while a build has it; after that `prune` takes its container, image and volume.
+fn prune(stage: &Stage, engine: &str, socket: &str) -> Result<()> {
+    let arguments = ["build", "--progress", "plain", "--builder", "portable", "app"];
+    let arguments = [&arguments[..], &["--engine", engine]].concat();
+    stage.context("RUN echo be\"\"gun && sleep 600\n")?;
+    let mut build = stage.start(stage.boxwright(&arguments))?;
+    build.wait_for("begun")?;
+    let pruned = stage.succeed(&["prune"])?;
+    expect(pruned.contains("left the container `"), || pruned.clone())?;
+    build.interrupt()?;
+    let pruned = stage.succeed(&["prune"])?;
+    for what in ["container `", "image `localhost/boxwright-worker:", "volume `boxwright-worker-"] {
+        expect(pruned.contains(&format!("removed the {what}")), || pruned.clone())?;
+    }
+    let volumes = stage.ask(socket, "/v1.40/volumes")?;
+    expect(!volumes.to_string().contains("boxwright-worker"), || {
+        format!("`prune` left a volume: {volumes}")
+    })?;
+    stage.context("RUN echo done > /file\n")?;
+    stage.succeed(&arguments).map(drop)
+}
 
 /// What a killed `run` leaves is gone after the next start and after `prune`; what a living one has stays.
 fn swept(stage: &Stage, engine: &str, socket: &str) -> Result<()> {
