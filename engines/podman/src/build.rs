@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use boxwright_core::{
-    BuildOutput, BuildRequest, CacheUse, Digest, Error, ErrorKind, ImageRef, LocalImage, Platform,
-    Result, Session,
+    BuildOutput, BuildRequest, CacheUse, ContextSource, Digest, Error, ErrorKind, ImageRef,
+    LocalImage, Platform, Result, Session,
 };
 use boxwright_dockerfile::instruction::{Action, MountOption};
 use boxwright_dockerfile::{Dockerfile, directive, features};
@@ -31,7 +31,22 @@ pub(crate) async fn build(
     wanted: &BuildRequest,
     session: &Session,
 ) -> Result<BuildOutput> {
-    let mut id = attempt(api, wanted, session).await?;
+    let mut id = match attempt(api, wanted, session).await {
+        // QUIRK(buildah 1.28): a step's runtime is killed when a thread of the service ends, at random.
+        // https://github.com/containers/podman/issues/17918
+        Err(error)
+            if errors::is_killed_at_random(&error)
+                && wanted.context != ContextSource::Tar
+                && !session.cancel.is_cancelled() =>
+        {
+            session
+                .events
+                .notice("the service killed a step of its own; the build starts again")
+                .await;
+            attempt(api, wanted, session).await?
+        }
+        attempted => attempted?,
+    };
     if let Some(platform) = &wanted.platform
         && !is_for(api, &id, platform).await?
     {

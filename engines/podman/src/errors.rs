@@ -43,6 +43,11 @@ pub(crate) fn of_transfer(what: &str, registry: &str, text: &str) -> Error {
     }
 }
 
+/// Whether a build failed since the runtime of a step was killed, and not the step's command.
+pub(crate) fn is_killed_at_random(error: &Error) -> bool {
+    error.causes().iter().any(|cause| cause.contains("while running runtime: signal: killed"))
+}
+
 /// Says what went wrong in a build: at `step`, the instruction as the service announced it.
 ///
 /// `runtime` is what the runtime said when it could not start the step's command: then the exit code is its own.
@@ -322,6 +327,16 @@ mod tests {
             text.push_str(&format!("  help: {remedy}\n"));
         }
         text
+    }
+
+    #[test]
+    fn a_runtime_that_was_killed_is_told_from_a_command_that_was() {
+        let step = "RUN printf x";
+        let of = |text: &str| of_build(Some(step), text, None);
+        let random = "building at STEP \"RUN printf x\": while running runtime: signal: killed";
+        assert!(is_killed_at_random(&of(random)));
+        let command = "building at STEP \"RUN printf x\": while running runtime: exit status 137";
+        assert!(!is_killed_at_random(&of(command)));
     }
 
     /// Returns the error of a recorded build.
