@@ -14,6 +14,8 @@ use crate::server::ImageStoreKind;
 
 /// How many layers overlay2 stacks: one mount takes a page of options.
 const DEEPEST: usize = 125;
+/// How often an image is loaded that others remove at the same time.
+const TRIES: u32 = 3;
 /// How many of the newest images are looked at for layers that the daemon has.
 const LOOKED_AT: usize = 200;
 /// How many of them at once.
@@ -42,29 +44,46 @@ impl ImageStore for Daemon {
                 .with_remedy("join instructions, or start from a base with fewer layers"));
         }
         let work = async {
-            let there = self.layers_there(manifest).await?;
-            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-            let mut options = ArchiveOptions::new(ArchiveKind::Combined, names);
-            options.without = without(manifest, there);
-            if let Err(error) = self.send(manifest, blobs, &options).await {
-                if options.without.is_empty() || error.kind() == ErrorKind::Exhausted {
-                    return Err(error);
+            let mut tries = 0;
+            loop {
+                tries += 1;
+                match self.load(manifest, blobs, names).await {
+                    // Somebody removed the same image meanwhile.
+                    Err(error) if error.kind() == ErrorKind::NotFound && tries < TRIES => {}
+                    done => return done,
                 }
-                // A layer went away meanwhile: then all of them cross.
-                options.without.clear();
-                self.send(manifest, blobs, &options).await?;
             }
-            let id = &manifest.config.digest;
-            self.learn(&manifest.descriptor.digest, id);
-            // The daemon answers with success to some archives that it took nothing from.
-            let name = self.name_of(&LocalImage::Id(id.clone())).await?;
-            self.api.inspect(&name).await.map(drop)
         };
         session.cancellable(work).await
     }
 }
 
 impl Daemon {
+    async fn load(
+        &self,
+        manifest: &Manifest,
+        blobs: &dyn BlobStore,
+        names: &[ImageRef],
+    ) -> Result<()> {
+        let there = self.layers_there(manifest).await?;
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let mut options = ArchiveOptions::new(ArchiveKind::Combined, names);
+        options.without = without(manifest, there);
+        if let Err(error) = self.send(manifest, blobs, &options).await {
+            if options.without.is_empty() || error.kind() == ErrorKind::Exhausted {
+                return Err(error);
+            }
+            // A layer went away meanwhile: then all of them cross.
+            options.without.clear();
+            self.send(manifest, blobs, &options).await?;
+        }
+        let id = &manifest.config.digest;
+        self.learn(&manifest.descriptor.digest, id);
+        // The daemon answers with success to some archives that it took nothing from.
+        let name = self.name_of(&LocalImage::Id(id.clone())).await?;
+        self.api.inspect(&name).await.map(drop)
+    }
+
     async fn send(
         &self,
         manifest: &Manifest,
