@@ -119,11 +119,13 @@ impl Columns {
         self.ready.push(column);
     }
 
-    /// Gives all that build portably the first of them to be compared with.
+    /// Gives all that build portably one of them to be compared with: the last one that publishes to no daemon, where
+    /// others would remove the same image at the same time.
     pub fn compare_portable(&mut self) {
         let is_portable = |column: &Column| column.engine.info().builder == PORTABLE;
-        let first = self.ready.iter().find(|column| is_portable(column));
-        let Some(reference) = first.map(|column| column.engine.clone()) else { return };
+        let portable = self.ready.iter().rev().filter(|column| is_portable(column));
+        let chosen = portable.min_by_key(|column| column.engine.image_store().is_some());
+        let Some(reference) = chosen.map(|column| column.engine.clone()) else { return };
         for column in self.ready.iter_mut().filter(|column| is_portable(column)) {
             column.reference = Some(reference.clone());
         }
