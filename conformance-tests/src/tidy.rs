@@ -49,6 +49,8 @@ impl<'a> Tidy<'a> {
 
     /// Removes everything, and looks whether anything of the run `run` is left.
     pub(crate) async fn after(&self, host: &Host, run: &str) -> Outcome {
+        // Podman 4.3 fails to list images while others are removed, and two columns may have one service.
+        let _alone = self.gate.write().await;
         let start = Instant::now();
         let verdict = match tokio::time::timeout(LIMIT, self.tidied(host, run)).await {
             Ok(Ok(())) => Verdict::Pass,

@@ -1,6 +1,7 @@
 //! Images in the service's store: inspect, list, tag, remove.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use boxwright_core::{
     Digest, Error, ErrorKind, ImageDetails, ImageRef, ImageSummary, LocalImage, Platform,
@@ -15,7 +16,9 @@ use crate::query::Address;
 use crate::wire::{ListedContainer, ListedImage};
 
 /// How often images are listed that others remove at the same time.
-const LISTINGS: u32 = 5;
+const LISTINGS: u32 = 8;
+/// How long to wait before the second time; before each further one, twice as long.
+const LISTING_PAUSE: Duration = Duration::from_millis(10);
 
 /// Returns what the service knows `image` by.
 pub(crate) fn name_of(image: &LocalImage) -> String {
@@ -132,7 +135,9 @@ pub(crate) async fn list(api: &Api) -> Result<Vec<ImageSummary>> {
         tries += 1;
         match found {
             // Podman 4.3 fails when an image is removed while it lists them.
-            Err(error) if error.kind() == ErrorKind::NotFound && tries < LISTINGS => {}
+            Err(error) if error.kind() == ErrorKind::NotFound && tries < LISTINGS => {
+                tokio::time::sleep(LISTING_PAUSE * (1 << (tries - 1))).await;
+            }
             found => return summaries(found?),
         }
     }
