@@ -33,7 +33,7 @@ async fn what_two_images_have_differently_is_listed() {
     assert_eq!(run.code, 1, "{run}");
     let value: Value = serde_json::from_str(&run.stdout).unwrap();
     let of = |part: &str| value[part].as_array().unwrap().clone();
-    assert!(of("config").iter().any(|it| it["first"] == "1" && it["second"] == "2"), "{value}");
+    assert_eq!(of("config")[0]["what"], "config.Labels", "{value}");
     assert_eq!(of("files").len(), 1, "{value}");
 
     let run = home.fake(&["compare", &name("1"), &name("3")]);
