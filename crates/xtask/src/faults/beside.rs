@@ -5,13 +5,15 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::stage::{Running, Stage};
+use super::expect;
+use super::stage::{Running, Stage, until};
 use crate::http::{self, Request};
 use crate::problem::{Explain, Problem, Result};
 use crate::program::Program;
 
-/// Becomes the rest of its arguments once there is a file called as the first.
-const WHEN_THERE: &str = "while [ ! -e \"$1\" ]; do sleep 0.05; done; shift; exec \"$@\"";
+/// Says that it waits by a file, and becomes the rest of its arguments once there is one called as the first.
+const WHEN_THERE: &str =
+    ": > \"$1.waits\"; while [ ! -e \"$1\" ]; do sleep 0.05; done; shift; exec \"$@\"";
 
 impl Stage {
     /// Ends the daemon called `name` at once, and starts it again.
@@ -19,6 +21,8 @@ impl Stage {
         let signal = self.path("restart");
         // It is in the daemon's mount namespace before that daemon ends, and the namespace with it.
         let again = self.start(self.beside(name, Some(&signal), |arguments| arguments)?)?;
+        let waits = self.path("restart.waits");
+        expect(until(|| waits.exists()), || format!("`{name}` is not ready to start again"))?;
         self.kill(name)?;
         fs::write(&signal, "").explain(|| format!("cannot write `{}`", signal.display()))?;
         Ok(again)

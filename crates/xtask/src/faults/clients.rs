@@ -64,12 +64,12 @@ fn swept(stage: &Stage, engine: &str, socket: &str) -> Result<()> {
 
     let killed = stage.start(stage.boxwright(&sleep))?;
     expect(until(|| count() == 1), || "the container does not come".to_owned())?;
+    let left = ids(stage, socket);
     killed.kill()?;
     let living = stage.start(stage.boxwright(&sleep))?;
     // The start of the second one has swept what the first one left.
-    expect(until(|| count() == 1 && is_running(stage, socket)), || {
-        "a start does not sweep".to_owned()
-    })?;
+    let is_swept = || count() == 1 && is_running(stage, socket) && ids(stage, socket) != left;
+    expect(until(is_swept), || "a start does not sweep".to_owned())?;
     let pruned = stage.succeed(&["prune"])?;
     expect(count() == 1 && !pruned.contains("container"), || {
         format!("`prune` took the container of a process that lives:\n{pruned}")
@@ -83,6 +83,10 @@ fn swept(stage: &Stage, engine: &str, socket: &str) -> Result<()> {
 fn containers(stage: &Stage, socket: &str) -> Option<Vec<Value>> {
     let all = stage.ask(socket, "/v1.40/containers/json?all=true").ok()?;
     all.as_array().cloned()
+}
+
+fn ids(stage: &Stage, socket: &str) -> Vec<Value> {
+    containers(stage, socket).into_iter().flatten().map(|it| it["Id"].clone()).collect()
 }
 
 fn is_running(stage: &Stage, socket: &str) -> bool {
