@@ -107,7 +107,8 @@ pub struct ProjectFile {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ProjectBuildTable {
-    /// The builder to use, such as `buildkit` or `classic`. Default: the engine's first one.
+    /// The builder to use: `auto`, `native`, `portable`, or one of the engine's own, such as `classic`. `auto` is the
+    /// engine's own where that has all that the build needs, else the portable one. Default: `auto`.
     pub builder: Option<String>,
     /// The platform to build for, such as `linux/arm64`. Default: the engine's own.
     pub platform: Option<String>,
