@@ -24,11 +24,7 @@ const MADE: &str =
 /// How long an engine that is opened may take to have its leftovers removed.
 const LIMIT: Duration = Duration::from_secs(2);
 
-/// Removes, from the engine that `client` reaches, the containers of this project whose process has ended.
-///
-/// # Errors
-///
-/// [`ErrorKind::Unavailable`](boxwright_core::ErrorKind::Unavailable) when the engine is gone or cannot remove one.
+/// Removes the containers of this project whose process has ended.
 async fn sweep(client: &Client) -> Result<PruneOutput> {
     let mut swept = PruneOutput::default();
     let Some(own) = Maker::own() else { return Ok(swept) };
@@ -42,12 +38,13 @@ async fn sweep(client: &Client) -> Result<PruneOutput> {
     Ok(swept)
 }
 
-/// Removes what [`sweep`] does, and what is kept for the next builds: the worker's containers, images and volume. A
-/// container in which a build runs stays, with what it needs.
+/// Removes, from the engine that `client` reaches, the containers of this project whose process has ended, and what is
+/// kept for the next builds: the worker's containers, images and volume. A container in which a build runs stays, with
+/// what it needs.
 ///
 /// # Errors
 ///
-/// As [`sweep`].
+/// [`ErrorKind::Unavailable`](boxwright_core::ErrorKind::Unavailable) when the engine is gone or cannot remove one.
 pub async fn prune(client: &Client) -> Result<PruneOutput> {
     let mut pruned = sweep(client).await?;
     let api = Api(client.clone());
@@ -96,7 +93,8 @@ async fn is_busy(api: &Api, id: &str) -> Result<bool> {
     Ok(false)
 }
 
-/// As [`sweep`], when an engine is opened: what cannot be removed now keeps nobody from working.
+/// Removes the containers whose process has ended, when an engine is opened: what cannot be removed now keeps nobody from
+/// working.
 pub async fn sweep_at_start(client: &Client) {
     let _ = tokio::time::timeout(LIMIT, sweep(client)).await;
 }
