@@ -32,17 +32,15 @@ pub(crate) async fn build(
     session: &Session,
 ) -> Result<BuildOutput> {
     let mut id = match attempt(api, wanted, session).await {
-        // QUIRK(buildah 1.28): a step's runtime is killed when a thread of the service ends, at random.
+        // QUIRK(buildah 1.28): a step's runtime is killed when a thread of the service ends, at random; and a build
+        // fails when an image is removed beside it.
         // https://github.com/containers/podman/issues/17918
         Err(error)
-            if errors::is_killed_at_random(&error)
+            if errors::is_broken_off(&error)
                 && wanted.context != ContextSource::Tar
                 && !session.cancel.is_cancelled() =>
         {
-            session
-                .events
-                .notice("the service killed a step of its own; the build starts again")
-                .await;
+            session.events.notice("the service broke the build off; it starts again").await;
             attempt(api, wanted, session).await?
         }
         attempted => attempted?,

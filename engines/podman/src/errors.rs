@@ -43,9 +43,11 @@ pub(crate) fn of_transfer(what: &str, registry: &str, text: &str) -> Error {
     }
 }
 
-/// Whether a build failed since the runtime of a step was killed, and not the step's command.
-pub(crate) fn is_killed_at_random(error: &Error) -> bool {
-    error.causes().iter().any(|cause| cause.contains("while running runtime: signal: killed"))
+/// Whether a build failed by no fault of its own: the runtime of a step was killed, and not the step's command, or
+/// somebody removed an image while the service looked for one to take steps from.
+pub(crate) fn is_broken_off(error: &Error) -> bool {
+    let known = ["while running runtime: signal: killed", "layer not known"];
+    error.causes().iter().any(|cause| known.iter().any(|known| cause.contains(known)))
 }
 
 /// Says what went wrong in a build: at `step`, the instruction as the service announced it.
@@ -334,9 +336,9 @@ mod tests {
         let step = "RUN printf x";
         let of = |text: &str| of_build(Some(step), text, None);
         let random = "building at STEP \"RUN printf x\": while running runtime: signal: killed";
-        assert!(is_killed_at_random(&of(random)));
+        assert!(is_broken_off(&of(random)));
         let command = "building at STEP \"RUN printf x\": while running runtime: exit status 137";
-        assert!(!is_killed_at_random(&of(command)));
+        assert!(!is_broken_off(&of(command)));
     }
 
     /// Returns the error of a recorded build.
