@@ -57,7 +57,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    match run(Arguments::parse().command) {
+    let command = Arguments::parse().command;
+    match program::this_program().and_then(|_| run(command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             console::show(&problem);

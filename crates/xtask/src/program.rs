@@ -11,6 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
 
 use rustix::process::Pid;
 
@@ -21,9 +22,19 @@ pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// Returns the path of this program.
+static THIS_PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+
+/// Returns the path of this program as it was when this was first asked, which `main` does at its start.
+///
+/// Building the workspace, which several tasks do, puts a new program at the same path. From then on Linux gives the
+/// path of the running one as that of a deleted file.
 pub(crate) fn this_program() -> Result<PathBuf> {
-    std::env::current_exe().explain(|| "cannot find the path of this program".to_owned())
+    if let Some(path) = THIS_PROGRAM.get() {
+        return Ok(path.clone());
+    }
+    let path =
+        std::env::current_exe().explain(|| "cannot find the path of this program".to_owned())?;
+    Ok(THIS_PROGRAM.get_or_init(|| path).clone())
 }
 
 /// Returns `PATH` with the folders of system programs, which an ordinary user's lacks on Debian.
@@ -205,7 +216,17 @@ pub(crate) fn last_lines(text: &str, count: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Program, find, last_lines};
+    use super::{Program, find, last_lines, this_program};
+
+    #[test]
+    fn this_program_keeps_its_path_when_another_is_built() {
+        let path = this_program().unwrap();
+        let aside = path.with_extension("aside");
+        std::fs::rename(&path, &aside).unwrap();
+        let again = this_program();
+        std::fs::rename(&aside, &path).unwrap();
+        assert_eq!(again.unwrap(), path);
+    }
 
     #[test]
     fn a_failing_program_is_named_with_what_it_said() {
