@@ -15,8 +15,16 @@ const INTERVAL: Duration = Duration::from_millis(4);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Measured {
     pub(super) wall: Duration,
-    /// The largest resident set, in KiB, as last read before the program ended.
+    /// The largest resident set of the program and of all that it started, together, in KiB. It is read every few
+    /// milliseconds.
     pub(super) memory: u64,
+}
+
+impl Measured {
+    /// Returns the two as one after the other.
+    pub(super) fn then(self, next: Self) -> Self {
+        Self { wall: self.wall + next.wall, memory: self.memory.max(next.memory) }
+    }
 }
 
 /// Runs `program` to its end, with its output in the file `log`.
@@ -25,11 +33,11 @@ pub(super) fn measure(program: Program, log: &Path) -> Result<Measured> {
     let output = File::create(log).explain(|| format!("cannot write `{}`", log.display()))?;
     let start = Instant::now();
     let mut child = program.start_silently(output)?;
-    let status = format!("/proc/{}/status", child.id());
+    let id = child.id();
     let watcher = thread::spawn(move || {
         let mut peak = 0;
-        // The line is gone as soon as the program has ended.
-        while let Some(memory) = fs::read_to_string(&status).ok().and_then(|text| peak_of(&text)) {
+        // There is nothing to read as soon as the program has ended.
+        while let Some(memory) = resident(id) {
             peak = memory.max(peak);
             thread::sleep(INTERVAL);
         }
@@ -47,9 +55,21 @@ pub(super) fn measure(program: Program, log: &Path) -> Result<Measured> {
     Ok(Measured { wall, memory })
 }
 
-/// Reads the peak of the resident set from `/proc/PID/status`.
-fn peak_of(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+/// Returns the resident set of a process and of its descendants, in KiB, or `None` if it has ended.
+fn resident(process: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let mut sum = resident_of(&status)?;
+    for thread in fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten() {
+        let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+        let children = children.split_whitespace().filter_map(|child| child.parse().ok());
+        sum += children.filter_map(resident).sum::<u64>();
+    }
+    Some(sum)
+}
+
+/// Reads the resident set from `/proc/PID/status`; a process that has ended has none.
+fn resident_of(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
@@ -67,7 +87,7 @@ pub(super) fn median(mut values: Vec<Duration>) -> Duration {
 mod tests {
     use std::time::Duration;
 
-    use super::{measure, median, peak_of};
+    use super::{measure, median, resident_of};
     use crate::program::Program;
 
     #[test]
@@ -79,9 +99,20 @@ mod tests {
     }
 
     #[test]
-    fn the_peak_is_read_from_its_line() {
-        assert_eq!(peak_of("Name:\tx\nVmHWM:\t   1234 kB\n"), Some(1234));
-        assert_eq!(peak_of("Name:\tx\n"), None);
+    fn the_resident_set_is_read_from_its_line() {
+        assert_eq!(resident_of("Name:\tx\nVmRSS:\t   1234 kB\n"), Some(1234));
+        assert_eq!(resident_of("Name:\tx\n"), None);
+    }
+
+    #[test]
+    fn what_a_program_starts_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let run = |script: &str| measure(Program::new("sh").args(["-c", script]), &log).unwrap();
+        let alone = run("sleep 0.1; true").memory;
+        let with_child =
+            run("sh -c 'x=$(head -c 20000000 /dev/zero | tr \"\\0\" a); sleep 0.2'; true").memory;
+        assert!(with_child > alone + 15_000, "{with_child} against {alone}");
     }
 
     #[test]

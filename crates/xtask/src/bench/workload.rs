@@ -46,6 +46,13 @@ impl Workload {
         &self.folder
     }
 
+    /// Changes one of the files that the first copy takes, so that its layer is a new one.
+    pub(super) fn renew(&self, number: u32) -> Result<()> {
+        let path = self.folder.join("data/d00/renewed");
+        let changed = fs::write(&path, format!("{number}\n"));
+        changed.explain(|| format!("cannot write `{}`", path.display()))
+    }
+
     /// Changes one small file that the last steps depend on.
     pub(super) fn change(&self, number: u32) -> Result<()> {
         let path = self.folder.join("app.txt");
