@@ -14,12 +14,10 @@ import tempfile
 import typing
 from typing import Any, ClassVar, List, Optional, Tuple
 
-from flyte._build import ImageBuild
-from flyte._image import Image, _get_push_registry
-from flyte._internal.imagebuild.docker_builder import DockerImageBuilder
 from flyte.errors import ImageBuildError
 
-from . import BoxwrightError, exists
+from . import BoxwrightError
+from ._flyte_private import DockerImageBuilder, Image, ImageBuild, _get_push_registry, missing
 
 #: Where the command that is run writes what it came to.
 _result: "contextvars.ContextVar[str]" = contextvars.ContextVar("boxwright-result")
@@ -69,6 +67,9 @@ class BoxwrightImageBuilder(DockerImageBuilder):
     async def build_image(
         self, image: Image, dry_run: bool = False, wait: bool = True, force: bool = False
     ) -> ImageBuild:
+        if missing:
+            # Without them the build would be flyte's own, by Docker, and nobody would notice.
+            raise ImageBuildError(missing)
         if not image.registry and not dry_run:
             registry = _get_push_registry()
             if not registry:
