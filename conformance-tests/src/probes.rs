@@ -47,6 +47,7 @@ probes! {
     "build-cache-from", BuildCacheFrom;
     "build-contexts", BuildContexts;
     "build-format", BuildFormat;
+    "build-reproducible", BuildReproducible;
     "build-extra-hosts", BuildExtraHosts;
     "build-shm-size", BuildShmSize;
     "build-network", BuildNetwork;
@@ -135,6 +136,7 @@ async fn attempt(cx: &Cx, capability: Capability) -> CaseResult<Result<()>> {
         Capability::BuildFormat => {
             built(cx, |request| request.format = Some(ImageFormat::Oci)).await?
         }
+        Capability::BuildReproducible => built(cx, |request| request.reproducible = true).await?,
         Capability::BuildContexts => {
             let folder = cx.scratch("further");
             std::fs::create_dir(&folder)?;

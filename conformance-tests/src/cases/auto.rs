@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use boxwright_core::{
-    BuildOutput, Capability, Event, ExportRequest, Feature, PushRequest, Secret, Session, Support,
+    BuildOutput, BuildRequest, CacheUse, Capability, Event, ExportRequest, Feature, PushRequest,
+    Secret, Session, Support,
 };
 
 use super::RUN;
@@ -50,6 +51,13 @@ pub(super) const CASES: &[Case] = &[
         features: &[],
         run: |cx| Box::pin(push(cx)),
     },
+    Case {
+        id: "auto/reproducible",
+        promise: "no time of a reproducible build is in the image, and it gives the same id again",
+        needs: RUN,
+        features: &[],
+        run: |cx| Box::pin(reproducible(cx)),
+    },
 ];
 
 /// Refuses where neither builder of the engine has `feature`.
@@ -66,6 +74,10 @@ fn need(cx: &Cx, feature: Feature) -> CaseResult {
 async fn build(cx: &Cx, dockerfile: &str, session: Session) -> CaseResult<BuildOutput> {
     let mut request = cx.request(dockerfile)?;
     request.secrets = session.secrets.keys().cloned().collect();
+    build_from(cx, request, session).await
+}
+
+async fn build_from(cx: &Cx, request: BuildRequest, session: Session) -> CaseResult<BuildOutput> {
     let call = |session| async move { cx.auto().build(&request, &session).await };
     let attempt = cx.record(session, call).await;
     let output = attempt.result?;
@@ -160,5 +172,30 @@ async fn push(cx: Cx) -> CaseResult {
     let there = cx.read_registry(&name).await?;
     expect_eq!(there.manifest().descriptor.digest, pushed.digest);
     expect_eq!(there.text("/out").await?, "pushed\n");
+    Ok(())
+}
+
+async fn reproducible(cx: Cx) -> CaseResult {
+    if let Support::Unsupported { reason, remedy } =
+        cx.auto().capabilities().get(Capability::BuildReproducible)
+    {
+        let (reason, remedy) = ((*reason).to_owned(), (*remedy).to_owned());
+        return Err(Failure::Refused { reason, remedy });
+    }
+    cx.write("file", 0o644, "of the context\n")?;
+    let text = format!(
+        "FROM {}\nWORKDIR /made\nCOPY file /copied\nRUN mkdir /steps && echo written > /steps/written\n",
+        cx.base()?
+    );
+    let mut request = cx.request(&text)?;
+    (request.reproducible, request.cache) = (true, CacheUse::Ignore);
+    let first = build_from(&cx, request.clone(), cx.session()).await?;
+    let second = build_from(&cx, request, cx.session()).await?;
+    expect_eq!(second.id, first.id, "the id of a second build");
+    let image = read(&cx, first).await?;
+    for path in ["/made", "/copied", "/steps/written", "/steps"] {
+        expect_eq!(image.node(path)?.modified, (0, 0), "the time of `{path}`");
+    }
+    expect_eq!(image.config().created.as_deref(), Some("1970-01-01T00:00:00Z"));
     Ok(())
 }

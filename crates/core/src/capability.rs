@@ -60,6 +60,8 @@ named_enum! {
         BuildContexts = "build-contexts",
         /// Makes images in the format that is asked for.
         BuildFormat = "build-format",
+        /// Keeps the time of the build out of the image.
+        BuildReproducible = "build-reproducible",
         /// Adds lines to `/etc/hosts` of build steps.
         BuildExtraHosts = "build-extra-hosts",
         /// Sets the size of `/dev/shm` of build steps.

@@ -27,7 +27,8 @@ pub fn capability(capability: Capability, run: &Support) -> Option<Support> {
         | Capability::BuildFromTar
         | Capability::BuildFromAddress
         | Capability::BuildContexts
-        | Capability::BuildFormat => Support::Native,
+        | Capability::BuildFormat
+        | Capability::BuildReproducible => Support::Native,
         // All of them concern processes alone.
         Capability::BuildRun
         | Capability::BuildSecrets

@@ -6,10 +6,12 @@ use boxwright_core::{BuildRequest, Error, ErrorKind, Host, Result};
 
 const EPOCH: &str = "SOURCE_DATE_EPOCH";
 
-/// Returns `SOURCE_DATE_EPOCH`, of the build arguments or else of the environment.
+/// Returns `SOURCE_DATE_EPOCH`, of the build arguments or else of the environment. A reproducible build has 0 without.
 pub(crate) fn source_date_epoch(request: &BuildRequest, host: &Host) -> Result<Option<i64>> {
     let given = request.build_args.get(EPOCH).map(String::as_str).or_else(|| host.variable(EPOCH));
-    let Some(text) = given.filter(|text| !text.is_empty()) else { return Ok(None) };
+    let Some(text) = given.filter(|text| !text.is_empty()) else {
+        return Ok(request.reproducible.then_some(0));
+    };
     // The last second of the year 9999, the last that RFC 3339 can write.
     match text.parse().ok().filter(|seconds| (0..=253_402_300_799).contains(seconds)) {
         Some(seconds) => Ok(Some(seconds)),
@@ -70,6 +72,12 @@ mod tests {
         let host = Host::with_variables("/", [("SOURCE_DATE_EPOCH", "5")]);
         let mut request = BuildRequest::new(ContextSource::Empty);
         assert_eq!(source_date_epoch(&request, &host).unwrap(), Some(5));
+        request.reproducible = true;
+        assert_eq!(source_date_epoch(&request, &host).unwrap(), Some(5));
+        assert_eq!(
+            source_date_epoch(&request, &Host::with_variables::<String, String>("/", [])).unwrap(),
+            Some(0)
+        );
         for bad in ["soon", "-1", "1.5", "99999999999999999999", "253402300800"] {
             request.build_args.insert(EPOCH.into(), bad.into());
             let error = source_date_epoch(&request, &host).unwrap_err();

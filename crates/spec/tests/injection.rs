@@ -112,7 +112,7 @@ proptest! {
 
     /// Every field at once may be refused; what is not refused changes no instruction.
     #[test]
-    fn no_value_becomes_an_instruction(value in hostile(), field in 0..14_usize) {
+    fn no_value_becomes_an_instruction_threat_22(value in hostile(), field in 0..14_usize) {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("data")).unwrap();
         let plain = whole(&|it| it.to_owned());
@@ -129,7 +129,7 @@ proptest! {
 
     /// Commands, arguments and entry points arrive as they were written.
     #[test]
-    fn commands_and_entry_points_arrive_unchanged(value in hostile()) {
+    fn commands_and_entry_points_arrive_unchanged_threat_22(value in hostile()) {
         let folder = tempfile::tempdir().unwrap();
         let spec = json!({
             "base_image": "debian:12", "commands": [value, "true"], "entrypoint": ["sh", value],

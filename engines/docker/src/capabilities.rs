@@ -34,6 +34,10 @@ pub(crate) fn of(builder: Builder) -> Capabilities {
             reason: "the daemon chooses the format of its images itself",
             remedy: "leave `--format` out",
         },
+        Capability::BuildReproducible => Support::Unsupported {
+            reason: "the daemon's own builder writes the time of the build into layers and config",
+            remedy: "build with `--builder portable`",
+        },
         Capability::BuildCaBundle => Support::Unsupported {
             reason: "the daemon's own builder cannot be told whom steps trust",
             remedy: "build with `--builder portable`",

@@ -32,6 +32,10 @@ pub(crate) fn of(_server: &Server) -> Capabilities {
             reason: "the service builds in Docker's format, which loses no instruction",
             remedy: "leave `--format` out",
         },
+        Capability::BuildReproducible => Support::Unsupported {
+            reason: "the service's own builder writes the time of the build into layers and config",
+            remedy: "build with `--builder portable`",
+        },
         Capability::BuildCaBundle => Support::Unsupported {
             reason: "the service's own builder cannot be told whom steps trust",
             remedy: "build with `--builder portable`",

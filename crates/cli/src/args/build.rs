@@ -92,6 +92,10 @@ pub(crate) struct BuildArgs {
     /// The format of manifest and config [default: what the image needs, OCI where that is enough]
     #[arg(long, value_name = "FORMAT", value_enum)]
     pub(crate) format: Option<Format>,
+    /// Keep the time of this build out of the image: each is `SOURCE_DATE_EPOCH`, or else the first second of 1970; a
+    /// build whose steps are deterministic then gives the same digest again. The portable builder can
+    #[arg(long)]
+    pub(crate) reproducible: bool,
     /// Write the image's id to a file
     #[arg(long, value_name = "FILE")]
     pub(crate) iidfile: Option<String>,

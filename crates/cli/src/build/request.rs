@@ -108,6 +108,7 @@ fn options(args: &BuildArgs, settings: &Settings, host: &Host) -> Result<Options
         request.next = NextUse::Push;
     }
     request.format = args.format.map(Into::into);
+    request.reproducible = args.reproducible;
     request.contexts = context::named(&args.build_context, host)?;
     request.allow_secret_in_layer.clone_from(&args.allow_secret_in_layer);
     request.shm_size = args.shm_size.as_deref().map(size).transpose()?;

@@ -58,6 +58,9 @@ pub struct BuildRequest {
     /// The format of manifest and config. Default: what the config needs, OCI wherever that is enough.
     #[serde(default)]
     pub format: Option<ImageFormat>,
+    /// Whether no time of this build may be in the image: every time is `SOURCE_DATE_EPOCH`, or else that of 1970.
+    #[serde(default)]
+    pub reproducible: bool,
     /// Ids of secrets whose values may be in the image. The portable builder fails when it finds another one there.
     #[serde(default)]
     pub allow_secret_in_layer: Vec<String>,
@@ -86,6 +89,7 @@ impl BuildRequest {
             next: NextUse::default(),
             contexts: BTreeMap::new(),
             format: None,
+            reproducible: false,
             allow_secret_in_layer: Vec::new(),
         }
     }
@@ -108,6 +112,7 @@ impl BuildRequest {
         need(Capability::BuildCacheFrom, !self.cache_from.is_empty());
         need(Capability::BuildContexts, !self.contexts.is_empty());
         need(Capability::BuildFormat, self.format.is_some());
+        need(Capability::BuildReproducible, self.reproducible);
         need(Capability::BuildExtraHosts, !self.extra_hosts.is_empty());
         need(Capability::BuildShmSize, self.shm_size.is_some());
         need(Capability::BuildNetwork, self.network != NetworkMode::Default);

@@ -53,6 +53,54 @@ async fn the_same_files_give_the_same_digest_in_any_store() {
 }
 
 #[tokio::test]
+async fn every_field_of_the_config_is_in_the_key_of_what_follows_threat_21() {
+    let lines = [
+        "HEALTHCHECK CMD a",
+        "HEALTHCHECK CMD [\"a\"]",
+        "HEALTHCHECK --interval=1s CMD a",
+        "HEALTHCHECK --timeout=1s CMD a",
+        "HEALTHCHECK --start-period=1s CMD a",
+        "HEALTHCHECK --start-interval=1s CMD a",
+        "HEALTHCHECK --retries=1 CMD a",
+        "HEALTHCHECK NONE",
+        "ONBUILD RUN a",
+        "ONBUILD COPY a /a",
+        "SHELL [\"/a\"]",
+        "STOPSIGNAL 9",
+        "VOLUME /a",
+        "EXPOSE 1",
+        "EXPOSE 1/udp",
+        "USER 1",
+        "USER 1:2",
+        "LABEL a=b",
+        "ENV a=b",
+        "ENV a=c",
+        "CMD a",
+        "CMD [\"a\"]",
+        "ENTRYPOINT a",
+        "MAINTAINER a",
+    ];
+    let bench = Bench::new("").file("f", 0o644, "1");
+    let build = async |line: &str| {
+        let mut request = bench.request();
+        let text = format!("FROM scratch\n{line}\nCOPY f /f\n");
+        request.dockerfile = boxwright_core::DockerfileSource::Text(text);
+        bench.build_by(&request).await.expect(line)
+    };
+    let mut ids = std::collections::BTreeSet::new();
+    for line in lines {
+        let built = build(line).await;
+        assert_eq!(built.cached(), 0, "{line}");
+        assert!(ids.insert(built.output.id.to_string()), "{line}: the image of another line");
+    }
+    for line in lines {
+        let built = build(line).await;
+        assert_eq!(built.cached(), 2, "{line}");
+        assert!(ids.contains(built.output.id.as_str()), "{line}: another image than before");
+    }
+}
+
+#[tokio::test]
 async fn a_step_is_done_again_only_when_content_changes() {
     let bench = Bench::new("FROM scratch\nWORKDIR /a\nCOPY file /a/\nLABEL a=b\n");
     let bench = bench.file("file", 0o644, "1");

@@ -3,6 +3,7 @@
 mod dependencies;
 mod files;
 mod links;
+mod threats;
 
 use std::fmt;
 use std::path::Path;
@@ -57,6 +58,7 @@ pub(crate) fn run() -> Result<()> {
         findings.extend(links::check(source, &root));
     }
     findings.extend(dependencies::check(&sources));
+    findings.extend(threats::check(&sources));
     for finding in &findings {
         say(finding.to_string());
     }
