@@ -4,30 +4,17 @@ use crate::divergence::{Divergence, Versions};
 
 /// Every known difference. An engine that is no part of `cargo xtask test` has only those that were looked into.
 pub const DIVERGENCES: &[Divergence] = &[
-    Divergence {
-        case: "buildah-conformance/052-copy-multiple-missing-file-with-nomatch-on-glob",
-        engine: "embedded",
-        builder: None,
-        versions: Versions::All,
-        reason: "a pattern that matches nothing is no error beside a source that is there, as in BuildKit; the case expects the classic builder's answer",
-        link: "https://github.com/moby/buildkit/blob/v0.12.0/frontend/dockerfile/dockerfile2llb/convert.go",
-    },
-    Divergence {
-        case: "buildah-conformance/052-copy-multiple-missing-file-with-nomatch-on-glob",
-        engine: "docker",
-        builder: Some("buildkit"),
-        versions: Versions::All,
-        reason: "a pattern that matches nothing is no error beside a source that is there; the case expects the classic builder's answer",
-        link: "https://github.com/moby/buildkit/blob/v0.12.0/frontend/dockerfile/dockerfile2llb/convert.go",
-    },
-    Divergence {
-        case: "buildkit-dockerfile/CopySocket",
-        engine: "embedded",
-        builder: None,
-        versions: Versions::All,
-        reason: "a socket of the context is left out with a warning; BuildKit makes an empty file of it that nobody can use",
-        link: "https://github.com/moby/buildkit/blob/master/frontend/dockerfile/dockerfile_test.go",
-    },
+    pattern_without_match("docker", Some("buildkit")),
+    pattern_without_match("docker", Some("portable")),
+    pattern_without_match("podman", Some("portable")),
+    pattern_without_match("containerd", None),
+    pattern_without_match("lxd", None),
+    pattern_without_match("embedded", None),
+    socket("docker", Some("portable")),
+    socket("podman", Some("portable")),
+    socket("containerd", None),
+    socket("lxd", None),
+    socket("embedded", None),
     Divergence {
         case: "kaniko/dockerfiles__Dockerfile_test_volume_2",
         engine: "embedded",
@@ -36,39 +23,29 @@ pub const DIVERGENCES: &[Divergence] = &[
         reason: "VOLUME makes no folder, as in BuildKit; the case writes into one that the classic builder makes",
         link: "https://github.com/moby/buildkit/blob/v0.12.0/frontend/dockerfile/dockerfile2llb/convert.go",
     },
-    Divergence {
-        case: "buildah-conformance/052-copy-multiple-missing-file-with-nomatch-on-glob",
-        engine: "docker",
-        builder: Some("portable"),
-        versions: Versions::All,
-        reason: "a pattern that matches nothing is no error beside a source that is there, as in BuildKit; the case expects the classic builder's answer",
-        link: "https://github.com/moby/buildkit/blob/v0.12.0/frontend/dockerfile/dockerfile2llb/convert.go",
-    },
-    Divergence {
-        case: "buildah-conformance/052-copy-multiple-missing-file-with-nomatch-on-glob",
-        engine: "podman",
-        builder: Some("portable"),
-        versions: Versions::All,
-        reason: "a pattern that matches nothing is no error beside a source that is there, as in BuildKit; the case expects the classic builder's answer",
-        link: "https://github.com/moby/buildkit/blob/v0.12.0/frontend/dockerfile/dockerfile2llb/convert.go",
-    },
-    Divergence {
-        case: "buildkit-dockerfile/CopySocket",
-        engine: "docker",
-        builder: Some("portable"),
-        versions: Versions::All,
-        reason: "a socket of the context is left out with a warning; BuildKit makes an empty file of it that nobody can use",
-        link: "https://github.com/moby/buildkit/blob/master/frontend/dockerfile/dockerfile_test.go",
-    },
-    Divergence {
-        case: "buildkit-dockerfile/CopySocket",
-        engine: "podman",
-        builder: Some("portable"),
-        versions: Versions::All,
-        reason: "a socket of the context is left out with a warning; BuildKit makes an empty file of it that nobody can use",
-        link: "https://github.com/moby/buildkit/blob/master/frontend/dockerfile/dockerfile_test.go",
-    },
 ];
+
+const fn pattern_without_match(engine: &'static str, builder: Option<&'static str>) -> Divergence {
+    Divergence {
+        case: "buildah-conformance/052-copy-multiple-missing-file-with-nomatch-on-glob",
+        engine,
+        builder,
+        versions: Versions::All,
+        reason: "a pattern that matches nothing is no error beside a source that is there, as in BuildKit; the case expects the classic builder's answer",
+        link: "https://github.com/moby/buildkit/blob/v0.12.0/frontend/dockerfile/dockerfile2llb/convert.go",
+    }
+}
+
+const fn socket(engine: &'static str, builder: Option<&'static str>) -> Divergence {
+    Divergence {
+        case: "buildkit-dockerfile/CopySocket",
+        engine,
+        builder,
+        versions: Versions::All,
+        reason: "a socket of the context is left out with a warning; BuildKit makes an empty file of it that nobody can use",
+        link: "https://github.com/moby/buildkit/blob/master/frontend/dockerfile/dockerfile_test.go",
+    }
+}
 
 #[cfg(test)]
 mod tests {

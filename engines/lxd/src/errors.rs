@@ -47,6 +47,8 @@ fn kind_of(text: &str) -> Option<ErrorKind> {
         "is busy",
         "not running",
         "being used by",
+        // Two that make the same thing at once: the server's database refuses the second.
+        "unique constraint failed",
     ]) {
         return Some(ErrorKind::Conflict);
     }
@@ -119,6 +121,12 @@ mod tests {
                 "engine.lxd.pool",
             ),
             (400, "The instance is already running", ErrorKind::Conflict, ""),
+            (
+                500,
+                "Error inserting volume \"a\" for project \"default\" in pool \"p\" of type \"custom\" into database \"UNIQUE constraint failed: index 'storage_volumes'\"",
+                ErrorKind::Conflict,
+                "",
+            ),
             (400, "Instance is not running", ErrorKind::Conflict, ""),
             (400, "Instance is busy running a \"stop\" operation", ErrorKind::Conflict, ""),
             (

@@ -53,7 +53,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         pages.push(Page { path, text: report.page() });
         pages.push(Page { path: "README.md", text: readme(&report)? });
     }
-    if let Some(report) = last(options, &options.corpora, "conformance/corpora/report.json") {
+    if let Some(report) =
+        last(options, &options.corpora, "conformance/corpora/embedded/report.json")
+    {
         let text = corpora::Report::read(&report)?.page();
         pages.push(Page { path: "docs/reference/corpora.md", text });
     }

@@ -30,9 +30,32 @@ pub(crate) struct Options {
     /// Run only what needs no engine: unit tests and those of the command line
     #[arg(long, conflicts_with = "full")]
     without_engines: bool,
-    /// Run only the tests of the Python package, on every engine
-    #[arg(long)]
-    python: bool,
+    /// Run only this part of the tests; may be given several times
+    #[arg(long, value_name = "PART", value_enum, conflicts_with = "without_engines")]
+    only: Vec<Part>,
+}
+
+impl Options {
+    fn wants(&self, part: Part) -> bool {
+        self.only.is_empty() || self.only.contains(&part)
+    }
+}
+
+/// A part of the tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// Unit tests and those of the command line
+    Unit,
+    /// The wheel with the real SDKs of Flyte
+    Python,
+    /// The conformance suite, also as an ordinary user
+    Conformance,
+    /// Real engines that are broken on purpose
+    Faults,
+    /// Other clients that read what was pushed
+    Clients,
+    /// The cases of other builders
+    Corpora,
 }
 
 /// How many tests passed and failed.
@@ -85,33 +108,39 @@ fn test(
     environment: Option<&Environment>,
     phases: &mut Vec<Phase>,
 ) -> Result<()> {
-    if options.python {
+    if options.wants(Part::Unit) {
+        let arguments = ["test", "--workspace", "--locked"];
+        let build = workspace::cargo().args(arguments).args(["--no-run", "--quiet"]);
+        phases.push(plain("build", build)?);
+        let mut tests = workspace::cargo().args(arguments).arg("--no-fail-fast");
+        if options.full {
+            tests = tests.variable("BOXWRIGHT_TEST_FULL", "1");
+        }
+        if let Some(environment) = environment {
+            tests = environment.point(tests);
+        }
+        phases.push(count_lines("unit and command-line tests", tests)?);
+    }
+    if options.wants(Part::Python) {
         phases.push(python::run(environment)?);
-        return Ok(());
     }
-    let build = workspace::cargo().args(["test", "--workspace", "--locked", "--no-run", "--quiet"]);
-    phases.push(plain("build", build)?);
-    let mut tests = workspace::cargo().args(["test", "--workspace", "--locked", "--no-fail-fast"]);
-    if options.full {
-        tests = tests.variable("BOXWRIGHT_TEST_FULL", "1");
-    }
-    if let Some(environment) = environment {
-        tests = environment.point(tests);
-    }
-    phases.push(count_lines("unit and command-line tests", tests)?);
-    phases.push(python::run(environment)?);
-    if let Some(environment) = environment {
+    let Some(environment) = environment else { return Ok(()) };
+    if options.wants(Part::Conformance) {
         let program = workspace::build("boxwright-conformance", "boxwright-conformance", &[])?;
         phases.push(conformance(&program, environment)?);
         // Where this user is one already, the first run was it.
         if let Some(user) = environment.variables.get(ORDINARY_USER) {
             phases.push(ordinary_user::conformance(&program, user, environment)?);
         }
-        // Only root can bring the engines up that are broken here.
-        if rustix::process::getuid().is_root() {
-            phases.push(count_lines("faults", faults::program()?)?);
-        }
+    }
+    // Only root can bring the engines up that are broken here.
+    if options.wants(Part::Faults) && rustix::process::getuid().is_root() {
+        phases.push(count_lines("faults", faults::program()?)?);
+    }
+    if options.wants(Part::Clients) {
         phases.push(clients::run(environment)?);
+    }
+    if options.wants(Part::Corpora) {
         phases.extend(corpora::run(environment, options.full)?);
     }
     Ok(())
