@@ -1,5 +1,6 @@
 //! What is mounted while a command runs: from plan to runner.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -134,7 +135,7 @@ pub(crate) async fn place(
                 MountSource::Chain { rootfs, path: path(&source), access }
             }
             MountKind::Cache { id, from, source, sharing, owner } => MountSource::Cache {
-                id,
+                id: cache_id(&build.request.build_args, id),
                 mode: owner.mode.unwrap_or(0o755),
                 owner: ids(owner),
                 sharing,
@@ -164,6 +165,16 @@ pub(crate) async fn place(
         work.mounts.push(RunnerMount { target: mount.target, source });
     }
     Ok(())
+}
+
+/// The build argument that keeps the caches of builds apart which would otherwise share them, as in BuildKit.
+const CACHE_NAMESPACE: &str = "BUILDKIT_CACHE_MOUNT_NS";
+
+fn cache_id(arguments: &BTreeMap<String, String>, id: String) -> String {
+    match arguments.get(CACHE_NAMESPACE).filter(|namespace| !namespace.is_empty()) {
+        Some(namespace) => format!("{namespace}/{id}"),
+        None => id,
+    }
 }
 
 /// Returns the mount of a here-document that is a program.

@@ -202,6 +202,24 @@ async fn every_field_of_a_command_is_in_its_key_threat_21() {
 }
 
 #[tokio::test]
+async fn a_namespace_keeps_caches_apart() {
+    let bench = Bench::new("FROM scratch\nRUN --mount=type=cache,id=i,target=/t true\n");
+    let mut ids = Vec::new();
+    for namespace in ["", "a", "b"] {
+        let runner = Noting::default();
+        let mut request = bench.request();
+        request.cache = CacheUse::Ignore;
+        request.build_args.insert("BUILDKIT_CACHE_MOUNT_NS".into(), namespace.into());
+        bench.build_with(&request, &[], Some(&runner)).await.0.unwrap();
+        let MountSource::Cache { id, .. } = runner.steps().remove(0).mounts.remove(0).source else {
+            panic!("no cache")
+        };
+        ids.push(id);
+    }
+    assert_eq!(ids, ["i", "a/i", "b/i"]);
+}
+
+#[tokio::test]
 async fn mounts_of_every_type() {
     let bench = Bench::new(
         "FROM scratch AS base\nCOPY sub /from\n\
