@@ -10,6 +10,7 @@ use super::measure::{Measured, measure};
 use super::workload::Workload;
 use crate::console::say;
 use crate::environment::Environment;
+use crate::environment::clear;
 use crate::environment::start::Images;
 use crate::problem::{Explain, Problem, Result};
 use crate::program::{Program, find};
@@ -119,12 +120,7 @@ fn variable<'e>(environment: &'e Environment, name: &str) -> Result<&'e str> {
 
 /// Removes a folder that may not be there.
 pub(super) fn remove(folder: &Path) -> Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Problem::new(format!("cannot remove `{}`", folder.display())).cause(error))
-        }
-        _ => Ok(()),
-    }
+    clear::remove(folder).explain(|| format!("cannot remove `{}`", folder.display()))
 }
 
 pub(super) fn write(path: &Path, text: &str) -> Result<()> {

@@ -156,7 +156,8 @@ fn remove_folder(layout: &Layout) -> Result<()> {
     removed.explain(|| format!("cannot remove `{}`", folder.display()))
 }
 
-fn remove(folder: &Path) -> std::io::Result<()> {
+/// Removes a folder and all in it. One that is not there is no error.
+pub(crate) fn remove(folder: &Path) -> std::io::Result<()> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         other => other,

@@ -2,7 +2,7 @@
 
 pub(crate) mod base_image;
 pub(crate) mod certificates;
-mod clear;
+pub(crate) mod clear;
 mod containerd;
 mod daemon;
 mod docker;

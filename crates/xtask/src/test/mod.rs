@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::console::{print, say};
 use crate::environment::Environment;
+use crate::environment::clear;
 use crate::environment::start::Images;
 use crate::environment::user::ORDINARY_USER;
 use crate::faults;
@@ -185,13 +186,7 @@ fn conformance(program: &Path, environment: &Environment) -> Result<Phase> {
     let name = "conformance";
     let reports = workspace::target().join("conformance");
     // A report of an earlier run must not stand for this one.
-    match std::fs::remove_dir_all(&reports) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            let message = format!("cannot remove `{}`", reports.display());
-            return Err(Problem::new(message).cause(error));
-        }
-        _ => {}
-    }
+    clear::remove(&reports).explain(|| format!("cannot remove `{}`", reports.display()))?;
     let mut run = Program::new(program).in_folder(&workspace::root());
     // Docker and Podman build in more than one way.
     let ways = |engine: &'static str| match engine {
