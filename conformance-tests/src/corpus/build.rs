@@ -60,8 +60,8 @@ impl Build {
             return Err(Failure::Refused { reason: reason.clone(), remedy: remedy.clone() });
         }
         let folder = self.context.folder(cx.context())?;
-        let mut request = cx.new_request(ContextSource::Folder(folder.clone()))?;
-        request.build_args = self.build_args.clone();
+        let mut request = request_for(cx, &folder)?;
+        request.build_args.extend(self.build_args.clone());
         request.target = self.target.clone();
         // What a step wrote is not written again when it comes from the cache.
         request.cache = if self.output.is_empty() { CacheUse::Use } else { CacheUse::Ignore };
@@ -175,5 +175,9 @@ pub(super) fn check_failure(error: Error, line: Option<u64>, exit_code: Option<i
 
 /// Returns a request for the folder `folder`, under a new name.
 pub(super) fn request_for(cx: &Cx, folder: &Path) -> CaseResult<BuildRequest> {
-    cx.new_request(ContextSource::Folder(folder.to_owned()))
+    let mut request = cx.new_request(ContextSource::Folder(folder.to_owned()))?;
+    // The case is written for a builder whose caches are empty.
+    let namespace = ("BUILDKIT_CACHE_MOUNT_NS".to_owned(), cx.slug().to_owned());
+    request.build_args.extend([namespace]);
+    Ok(request)
 }

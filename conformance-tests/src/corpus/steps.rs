@@ -159,9 +159,6 @@ impl Step {
             entry.with_text(|text| placeholders.fill(text)).make(&folder)?;
         }
         let mut request = request_for(cx, &folder)?;
-        // The case is written for a builder whose caches are empty.
-        let namespace = ("BUILDKIT_CACHE_MOUNT_NS".to_owned(), cx.slug().to_owned());
-        request.build_args.extend([namespace]);
         for attribute in &self.attributes {
             attribute.apply(&mut request)?;
         }

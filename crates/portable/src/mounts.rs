@@ -134,14 +134,17 @@ pub(crate) async fn place(
             MountKind::Bind { source, .. } => {
                 MountSource::Chain { rootfs, path: path(&source), access }
             }
-            MountKind::Cache { id, from, source, sharing, owner } => MountSource::Cache {
-                id: cache_id(&build.request.build_args, id),
-                mode: owner.mode.unwrap_or(0o755),
-                owner: ids(owner),
-                sharing,
-                access,
-                seed: from.map(|_| (rootfs, path(&source))),
-            },
+            MountKind::Cache { id, from, source, sharing, owner } => {
+                let seed = from.map(|_| (rootfs, path(&source)));
+                MountSource::Cache {
+                    id: cache_id(&build.request.build_args, &id, owner, seed.as_ref()),
+                    mode: owner.mode.unwrap_or(0o755),
+                    owner: ids(owner),
+                    sharing,
+                    access,
+                    seed,
+                }
+            }
             // A folder in memory that cannot be written is an empty one.
             MountKind::Tmpfs { .. } if mount.read_only => {
                 MountSource::Chain { rootfs, path: "/".to_owned(), access }
@@ -170,11 +173,26 @@ pub(crate) async fn place(
 /// The build argument that keeps the caches of builds apart which would otherwise share them, as in BuildKit.
 const CACHE_NAMESPACE: &str = "BUILDKIT_CACHE_MOUNT_NS";
 
-fn cache_id(arguments: &BTreeMap<String, String>, id: String) -> String {
-    match arguments.get(CACHE_NAMESPACE).filter(|namespace| !namespace.is_empty()) {
-        Some(namespace) => format!("{namespace}/{id}"),
-        None => id,
+/// Returns the name of a cache. Caches that begin otherwise are not the same one, as in BuildKit, where an owner, a mode
+/// and a `from` are part of the name: else a user could not write to the cache that another one's step began.
+fn cache_id(
+    arguments: &BTreeMap<String, String>,
+    id: &str,
+    owner: Owner,
+    seed: Option<&(LayerChain, String)>,
+) -> String {
+    let namespace = arguments.get(CACHE_NAMESPACE).filter(|namespace| !namespace.is_empty());
+    let mut name = namespace.map(|namespace| format!("{namespace}/")).unwrap_or_default();
+    name.push_str(id);
+    if owner != Owner::default() {
+        let (uid, gid) = ids(owner);
+        name.push_str(&format!(" of {uid}:{gid} {:o}", owner.mode.unwrap_or(0o755)));
     }
+    if let Some((rootfs, path)) = seed {
+        let layers = rootfs.iter().map(|layer| layer.diff_id.as_str());
+        name.push_str(&format!(" from {} {path}", layers.collect::<Vec<_>>().join(" ")));
+    }
+    name
 }
 
 /// Returns the mount of a here-document that is a program.

@@ -220,6 +220,31 @@ async fn a_namespace_keeps_caches_apart() {
 }
 
 #[tokio::test]
+async fn caches_that_begin_otherwise_are_kept_apart() {
+    let bench = Bench::new(
+        "FROM scratch AS one\nCOPY sub /from\nFROM scratch AS two\nCOPY other /from/f\nFROM scratch\n\
+         RUN --mount=type=cache,id=i,target=/0 --mount=type=cache,id=i,uid=10,target=/1 \
+         --mount=type=cache,id=i,gid=10,target=/2 --mount=type=cache,id=i,mode=0700,target=/3 \
+         --mount=type=cache,id=i,from=one,source=/from,target=/4 \
+         --mount=type=cache,id=i,from=two,source=/from,target=/5 \
+         --mount=type=cache,id=i,uid=10,target=/6 true\n",
+    )
+    .file("sub/f", 0o600, "x")
+    .file("other", 0o644, "y");
+    let runner = Noting::default();
+    build(&bench, &runner).await.unwrap();
+    let mounts = runner.steps().remove(0).mounts.into_iter();
+    let ids = mounts.map(|mount| match mount.source {
+        MountSource::Cache { id, .. } => id,
+        other => panic!("{other:?}"),
+    });
+    let ids: Vec<_> = ids.collect();
+    assert_eq!(ids[0], "i");
+    assert_eq!(ids[1], ids[6]);
+    assert_eq!(ids.iter().collect::<std::collections::BTreeSet<_>>().len(), 6, "{ids:?}");
+}
+
+#[tokio::test]
 async fn mounts_of_every_type() {
     let bench = Bench::new(
         "FROM scratch AS base\nCOPY sub /from\n\
@@ -265,7 +290,8 @@ async fn mounts_of_every_type() {
     let (_, MountSource::Cache { id, mode, owner, sharing, access, seed }) = next() else {
         panic!()
     };
-    assert_eq!((id.as_str(), mode, owner), ("/cache", 0o700, (3, 0)));
+    assert!(id.starts_with("/cache of 3:0 700 from sha256:"), "{id}");
+    assert_eq!((mode, owner), (0o700, (3, 0)));
     assert_eq!((sharing, access), (CacheSharing::Locked, MountAccess::ReadWrite));
     assert!(seed.is_some_and(|(chain, path)| chain.len() == 1 && path == "/from"));
     let (_, MountSource::Cache { mode, sharing, access, seed, .. }) = next() else { panic!() };

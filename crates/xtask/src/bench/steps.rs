@@ -171,7 +171,13 @@ fn command(bed: &Bed, builder: Builder, arguments: &[&str]) -> Result<Program> {
     Ok(match builder {
         Builder::Buildkit => bed.docker(&with(&["build"]), true)?,
         Builder::Podman => bed.podman(&with(&["build"])),
-        Builder::Buildah => bed.buildah(&with(&["bud", "--layers"])),
+        Builder::Buildah => {
+            // crun refuses a machine with cgroups of both versions, and CNI's plugins may not be installed.
+            let runtime: &[&str] =
+                if find("runc").is_some() { &["--runtime", "runc"] } else { &[] };
+            let first = [&["bud", "--layers", "--network", "host"], runtime].concat();
+            bed.buildah(&[&first, arguments].concat())
+        }
         own => {
             let program = bed.boxwright(&image_store(own), &["build"]);
             program.args(own.choice().unwrap_or_default()).args(arguments)
