@@ -64,6 +64,8 @@ pub(crate) async fn resolve(
         pulled = client.pull(&name, Some(platform), store.layout()) => pulled?,
         () = session.cancel.cancelled() => return Err(Session::cancelled()),
     };
-    store.keep(&manifest, &[name])?;
+    // By digest it is known to be in its registry, and can be mounted from there.
+    let by_digest = name.at_digest(manifest.descriptor.digest.clone());
+    store.keep(&manifest, &[name, by_digest])?;
     Ok(Found { manifest, pulled: true })
 }

@@ -52,7 +52,7 @@ struct Kept {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Named {
-    name: ImageRef,
+    pub(crate) name: ImageRef,
     pub(crate) manifest: Digest,
     /// The image, since several manifests may be of one.
     id: Digest,
@@ -195,7 +195,7 @@ impl Store {
         Ok(Some(StoredImage { manifest, config, names, digests }))
     }
 
-    fn all_names(&self) -> Result<Vec<Named>> {
+    pub(crate) fn all_names(&self) -> Result<Vec<Named>> {
         let files = self.entries(NAMES)?;
         Ok(files.iter().filter_map(|file| self.read::<Named>(NAMES, file)).collect())
     }

@@ -128,7 +128,7 @@ impl Store {
         }
     }
 
-    fn is_built(&self, manifest: &Manifest) -> bool {
+    pub(crate) fn is_built(&self, manifest: &Manifest) -> bool {
         let built: Option<Built> = self.read(BUILT, manifest.config.digest.hex());
         built.is_some_and(|built| built.manifest == manifest.descriptor.digest)
     }

@@ -13,7 +13,9 @@ use crate::download::{self, Place, Verified};
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
 use crate::http::Transport;
+use crate::progress::Reporter;
 use crate::retries::Retries;
+use crate::upload::growing;
 use crate::{existence, pull, push, resolve};
 
 pub use crate::existence::Existence;
@@ -154,6 +156,31 @@ impl Client {
     ) -> Result<PushOutput> {
         let pushed = push::push(self, image, manifest, store).await;
         pushed.map_err(|failure| failure.during(format!("cannot push `{image}`")))
+    }
+
+    /// Asks whether the repository of `image` has no image yet. `false` where the registry does not say.
+    pub async fn is_empty(&self, image: &ImageRef) -> bool {
+        growing::is_empty(&self.place(image, Action::Push)).await
+    }
+
+    /// Sends a blob to the repository of `image` while it is made: `bytes` are the blob's, `whole` tells its digest and
+    /// size at their end, or nothing when it was not made. Progress is reported by `plain`, which it is made of. It is
+    /// not known before whether the repository has the blob, and nothing is tried twice: a [`Client::push`] follows.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::push`]; [`ErrorKind::Protocol`] when `whole` tells of other bytes than came.
+    pub async fn send_growing(
+        &self,
+        image: &ImageRef,
+        plain: &Descriptor,
+        bytes: ByteStream,
+        whole: impl Future<Output = Option<Descriptor>> + Send,
+    ) -> Result<()> {
+        let place = self.place(image, Action::Push);
+        let reporter = Reporter { events: &self.events, status: "pushing" };
+        let sent = growing::send(&place, plain, bytes, whole, &reporter).await;
+        sent.map_err(|failure| failure.during(format!("cannot push `{image}`")))
     }
 
     /// Asks whether an image is in its registry, which is not the same as a mirror having it.

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use boxwright_core::{Descriptor, Error, ErrorKind, Result};
+use tokio::io::DuplexStream;
+use tokio_util::io::SyncIoBridge;
 
 use super::{PARALLEL, PackFormat, gzip};
 use crate::layout::{Layout, cannot_write, temporary};
@@ -21,16 +23,19 @@ pub(super) async fn is_there(layout: &Layout, blob: &Descriptor) -> Result<bool>
     blocking(move || Ok(layout.use_blob(&blob.digest)? == Some(blob.size))).await
 }
 
-/// Compresses the plain blob `layer` into another blob. Dropping the future ends the work.
+/// Compresses the plain blob `layer` into another blob, of which `copy` gets the bytes as they come, for as long as
+/// somebody reads them. Dropping the future ends the work.
 pub(super) async fn compress(
     layout: &Layout,
     layer: &Descriptor,
     format: PackFormat,
+    copy: Option<DuplexStream>,
 ) -> Result<Descriptor> {
     let (layout, layer) = (layout.clone(), layer.clone());
     let stop = Stop(Arc::default());
     let stopped = stop.0.clone();
-    let work = blocking(move || compress_blocking(&layout, &layer, format, &stopped));
+    let copy = copy.map(SyncIoBridge::new);
+    let work = blocking(move || compress_blocking(&layout, &layer, format, copy, &stopped));
     let packed = work.await;
     drop(stop);
     packed
@@ -49,12 +54,13 @@ fn compress_blocking(
     layout: &Layout,
     layer: &Descriptor,
     format: PackFormat,
+    copy: Option<SyncIoBridge<DuplexStream>>,
     stopped: &AtomicBool,
 ) -> Result<Descriptor> {
     let fail = |error| cannot_write(layout.folder(), error);
     let mut plain = Stoppable { inner: layout.open_blocking(&layer.digest)?, stopped };
     let file = temporary(&layout.ingest()).map_err(fail)?;
-    let mut out = Out { file: BufWriter::new(file), hasher: Hasher::sha256(), size: 0 };
+    let mut out = Out { file: BufWriter::new(file), hasher: Hasher::sha256(), size: 0, copy };
     let threads = NonZero::new(PARALLEL).unwrap_or(NonZero::<usize>::MIN);
     let done = match format {
         PackFormat::Gzip => gzip::compress(&mut plain, &mut out, threads),
@@ -64,7 +70,8 @@ fn compress_blocking(
         Ok(error) => error,
         Err(error) => fail(error),
     })?;
-    let Out { file, hasher, size } = out;
+    let Out { file, hasher, size, copy } = out;
+    drop(copy);
     let file = file.into_inner().map_err(|error| fail(error.into_error()))?;
     let digest = layout.keep(file, hasher.finish(), None)?;
     Ok(Descriptor { media_type: format.media_type().to_owned(), digest, size })
@@ -97,11 +104,12 @@ impl<R: Read> Read for Stoppable<'_, R> {
     }
 }
 
-/// Hashes what is written.
+/// Hashes what is written, and copies it to who wants it meanwhile.
 struct Out {
     file: BufWriter<tempfile::NamedTempFile>,
     hasher: Hasher,
     size: u64,
+    copy: Option<SyncIoBridge<DuplexStream>>,
 }
 
 impl Write for Out {
@@ -109,6 +117,10 @@ impl Write for Out {
         let count = self.file.write(bytes)?;
         self.hasher.update(&bytes[..count]);
         self.size += count as u64;
+        // Who reads no more does without.
+        if self.copy.as_mut().is_some_and(|copy| copy.write_all(&bytes[..count]).is_err()) {
+            self.copy = None;
+        }
         Ok(count)
     }
 

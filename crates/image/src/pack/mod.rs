@@ -13,6 +13,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use boxwright_core::{Descriptor, Digest, Manifest, Result};
+use tokio::io::DuplexStream;
 use tokio::sync::Semaphore;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -66,7 +67,7 @@ impl Packer {
     pub fn begin(&self, layer: &(Descriptor, Digest), format: PackFormat) {
         let (shared, layer) = (self.shared.clone(), layer.clone());
         tokio::spawn(async move {
-            let work = shared.layer(&layer, format);
+            let work = shared.layer(&layer, format, None);
             tokio::select! {
                 // The one who needs it hears of the failure, since it is tried again then.
                 _ = work => {}
@@ -88,7 +89,33 @@ impl Packer {
         layer: &(Descriptor, Digest),
         format: PackFormat,
     ) -> Result<Descriptor> {
-        self.shared.layer(layer, format).await
+        self.shared.layer(layer, format, None).await
+    }
+
+    /// Returns the layers of an image that [`Packer::manifest`] would have to compress, as far as can be told without
+    /// reading them.
+    #[must_use]
+    pub fn unpacked(&self, manifest: &Manifest, format: PackFormat) -> Vec<(Descriptor, Digest)> {
+        let unknown = |layer: &&(Descriptor, Digest)| {
+            manifest::is_plain(&layer.0)
+                && memory::recall(&self.shared.layout, &layer.1, format).is_none()
+        };
+        manifest.layers.iter().filter(unknown).cloned().collect()
+    }
+
+    /// As [`Packer::layer`], and writes what is compressed now to `copy` as well, which then waits for its reader.
+    /// What was compressed before, or is by somebody else, is not written.
+    ///
+    /// # Errors
+    ///
+    /// As [`Packer::layer`]. A reader that is gone is none.
+    pub async fn layer_copied(
+        &self,
+        layer: &(Descriptor, Digest),
+        format: PackFormat,
+        copy: DuplexStream,
+    ) -> Result<Descriptor> {
+        self.shared.layer(layer, format, Some(copy)).await
     }
 
     /// Returns the packed image of `manifest`: every plain layer is compressed, and all else is as it was.
@@ -132,7 +159,12 @@ impl Packer {
 }
 
 impl Shared {
-    async fn layer(&self, layer: &(Descriptor, Digest), format: PackFormat) -> Result<Descriptor> {
+    async fn layer(
+        &self,
+        layer: &(Descriptor, Digest),
+        format: PackFormat,
+        copy: Option<DuplexStream>,
+    ) -> Result<Descriptor> {
         let (descriptor, diff_id) = layer;
         if !manifest::is_plain(descriptor) {
             return Ok(descriptor.clone());
@@ -148,7 +180,7 @@ impl Shared {
             return Ok(known);
         }
         let _permit = self.permits.acquire().await;
-        let packed = layer::compress(&self.layout, descriptor, format).await?;
+        let packed = layer::compress(&self.layout, descriptor, format, copy).await?;
         memory::remember(&self.layout, diff_id, format, &packed)?;
         Ok(packed)
     }

@@ -144,7 +144,7 @@ impl Endpoint {
         access: &Access,
         request: &Request,
         stream: reqwest::Body,
-        length: u64,
+        length: Option<u64>,
     ) -> Outcome<Response> {
         let sent = self.prepared(Some(access), &request.url).await?;
         let body = Body::Stream(stream, length);

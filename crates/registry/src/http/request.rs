@@ -20,8 +20,8 @@ pub(crate) struct Request {
 pub(crate) enum Body {
     /// The bytes of the request itself.
     Own,
-    /// A stream of a known length, which cannot be sent again.
-    Stream(reqwest::Body, u64),
+    /// A stream, which cannot be sent again, and its length where that is known.
+    Stream(reqwest::Body, Option<u64>),
 }
 
 impl Request {

@@ -90,8 +90,11 @@ impl Transport {
             }
             let answer = match body.take().unwrap_or(Body::Own) {
                 Body::Stream(stream, length) => {
+                    if let Some(length) = length {
+                        builder = builder.header(CONTENT_LENGTH, length);
+                    }
                     // Its own end is watched by whoever feeds it.
-                    builder.header(CONTENT_LENGTH, length).body(stream).send().await
+                    builder.body(stream).send().await
                 }
                 Body::Own => {
                     let sending = builder.body(request.body.clone()).send();

@@ -1,5 +1,7 @@
 //! Uploads one blob: mounts it where that is possible, and goes on where an upload broke.
 
+pub(crate) mod growing;
+mod source;
 mod steps;
 
 use std::time::Duration;

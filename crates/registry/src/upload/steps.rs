@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use boxwright_core::ErrorKind;
+use boxwright_core::{Digest, ErrorKind};
 use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, HeaderMap, LOCATION, RANGE};
 use reqwest::{Method, Response, Url};
 use tokio::io::AsyncReadExt as _;
-use tokio_util::io::ReaderStream;
 
+use super::source::{Broken, unreadable, whole};
 use super::{Opened, Upload};
 use crate::download::Place;
 use crate::failure::{Failure, Outcome, Retry};
@@ -16,8 +16,6 @@ use crate::progress::Counter;
 
 /// How long an upload may stand still. Registries take their time after the last byte.
 const STALL_LIMIT: Duration = Duration::from_secs(300);
-/// How much is read of the store at once.
-const BUFFER: usize = 128 << 10;
 
 /// Where an upload stands.
 pub(super) enum Status {
@@ -32,7 +30,7 @@ impl Upload<'_> {
         let rest = self.blob.size - opened.offset;
         if opened.offset == 0 && opened.part.is_none_or(|part| rest <= part) {
             // All in one request, which spares one.
-            let request = Request::new(Method::PUT, self.complete(&opened.location));
+            let request = Request::new(Method::PUT, complete(&opened.location, &self.blob.digest));
             self.stream(request, opened, rest).await?;
             return Ok(true);
         }
@@ -47,7 +45,7 @@ impl Upload<'_> {
             opened.offset = end_of_range(answer.headers()).unwrap_or(last + 1).min(self.blob.size);
             return Ok(false);
         }
-        let request = Request::new(Method::PUT, self.complete(&opened.location));
+        let request = Request::new(Method::PUT, complete(&opened.location, &self.blob.digest));
         self.place.endpoint.call_once(Some(&self.place.access), &request).await?;
         Ok(true)
     }
@@ -55,29 +53,22 @@ impl Upload<'_> {
     async fn stream(&self, request: Request, opened: &Opened, length: u64) -> Outcome<Response> {
         let request = request.with_header(CONTENT_TYPE, "application/octet-stream")?;
         let mut bytes = self.store.open(&self.blob.digest).await?;
-        let unreadable = |error: std::io::Error| {
-            let digest = &self.blob.digest;
-            Failure::new(ErrorKind::Unavailable, format!("the blob `{digest}` cannot be read"))
-                .with_detail(error)
-        };
+        let digest = &self.blob.digest;
         // The store gives blobs from their beginning, so that it can verify them.
         let mut skipped = (&mut bytes).take(opened.offset);
-        tokio::io::copy(&mut skipped, &mut tokio::io::sink()).await.map_err(unreadable)?;
+        tokio::io::copy(&mut skipped, &mut tokio::io::sink())
+            .await
+            .map_err(|error| unreadable(digest, error))?;
         let counter = opened.counter.clone();
-        let counted = counter.count(Box::new(bytes.take(length)));
-        let stream = ReaderStream::with_capacity(counted, BUFFER);
-        let body = reqwest::Body::wrap_stream(stream);
+        // Of the last part, the end itself is read.
+        let is_last = opened.offset + length == self.blob.size;
+        let part = if is_last { bytes } else { Box::new(bytes.take(length)) };
+        let broken = Broken::default();
+        let body = reqwest::Body::wrap_stream(whole(counter.count(part), broken.clone()));
         let access = &self.place.access;
-        let sending = self.place.endpoint.send_stream(access, &request, body, length);
-        tokio::select! {
-            answer = sending => answer,
-            () = stalled(&counter) => {
-                let registry = self.place.endpoint.name();
-                let seconds = STALL_LIMIT.as_secs();
-                let cause = format!("the upload to `{registry}` stood still for {seconds} seconds");
-                Err(Failure::new(ErrorKind::Unavailable, cause).with_retry(Retry::Soon))
-            }
-        }
+        let sending = self.place.endpoint.send_stream(access, &request, body, Some(length));
+        let answer = unless_stalled(self.place, &counter, sending).await;
+        answer.map_err(|failure| broken.why(digest).unwrap_or(failure))
     }
 
     /// Asks how much of an upload the registry has.
@@ -102,12 +93,13 @@ impl Upload<'_> {
         };
         Ok(Status::At(location, offset))
     }
+}
 
-    fn complete(&self, location: &Url) -> Url {
-        let mut url = location.clone();
-        url.query_pairs_mut().append_pair("digest", self.blob.digest.as_str());
-        url
-    }
+/// Returns where an upload is completed as the blob `digest`.
+pub(super) fn complete(location: &Url, digest: &Digest) -> Url {
+    let mut url = location.clone();
+    url.query_pairs_mut().append_pair("digest", digest.as_str());
+    url
 }
 
 /// Returns where an upload goes on: `Location` may be relative, or on another host.
@@ -128,6 +120,23 @@ fn end_of_range(headers: &HeaderMap) -> Option<u64> {
     let last: u64 = text.trim_start_matches("bytes=").strip_prefix("0-")?.parse().ok()?;
     // QUIRK(distribution): it says `0-0` of an empty upload.
     Some(if last == 0 { 0 } else { last + 1 })
+}
+
+/// Waits for `sending`, which counts what it sends, but not for one that stands still.
+pub(super) async fn unless_stalled(
+    place: &Place,
+    counter: &Counter,
+    sending: impl Future<Output = Outcome<Response>>,
+) -> Outcome<Response> {
+    tokio::select! {
+        answer = sending => answer,
+        () = stalled(counter) => {
+            let registry = place.endpoint.name();
+            let seconds = STALL_LIMIT.as_secs();
+            let cause = format!("the upload to `{registry}` stood still for {seconds} seconds");
+            Err(Failure::new(ErrorKind::Unavailable, cause).with_retry(Retry::Soon))
+        }
+    }
 }
 
 /// Returns when nothing has been counted for too long.

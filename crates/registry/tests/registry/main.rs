@@ -7,6 +7,7 @@ mod authorization;
 mod check;
 mod credentials;
 mod existence;
+mod growing;
 mod helpers;
 mod login;
 mod proxy;

@@ -269,6 +269,69 @@ async fn a_layer_of_another_repository_is_mounted() {
 }
 
 #[tokio::test]
+async fn a_mount_that_is_not_made_is_an_upload_like_any_other() {
+    // SPEC: OCI distribution 1.1, "Mounting a blob": a registry that does not mount opens an upload. Others refuse.
+    for status in [202, 403] {
+        let image = image("amd64", 1000);
+        let registry = Registry::with(&image, "1");
+        let server = Server::start({
+            let registry = Arc::clone(&registry);
+            move |seen| {
+                if seen.method == "HEAD" && seen.path().contains("/acme/new/blobs/") {
+                    return missing("BLOB_UNKNOWN");
+                }
+                if !seen.target.contains("mount=") {
+                    return registry.answer(seen);
+                }
+                if status == 403 {
+                    return Answer::new(403).body(r#"{"errors":[{"code":"DENIED"}]}"#);
+                }
+                let mut plain = seen.clone();
+                plain.target = plain.path().to_owned();
+                registry.answer(&plain)
+            }
+        })
+        .await;
+        let (client, store) = (client(), image.store());
+        client.pull(&name(&server.address, "acme/base:1"), None, &store).await.unwrap();
+        client.push(&name(&server.address, "acme/new:2"), &image.manifest, &store).await.unwrap();
+        let posts = server.seen().iter().filter(|seen| is_upload(seen, "POST")).count();
+        // For the layer and the config, and for the layer once more where the mount was refused.
+        assert_eq!(posts, if status == 202 { 2 } else { 3 }, "{status}");
+        assert!(server.seen().iter().any(|seen| seen.body == image.layer), "{status}");
+        check(&registry, &image, "2");
+    }
+}
+
+#[tokio::test]
+async fn a_mount_asks_for_the_right_to_read_where_it_mounts_from() {
+    let tokens = Server::start(|_| Answer::new(200).body(r#"{"token":"t1"}"#)).await;
+    let realm = format!("http://{}/token", tokens.address);
+    let image = image("amd64", 1000);
+    let registry = Registry::with(&image, "1");
+    let server = Server::start(move |seen| {
+        if seen.header("authorization").is_none() {
+            let challenge = format!(r#"Bearer realm="{realm}",service="s""#);
+            return Answer::new(401).with("WWW-Authenticate", challenge);
+        }
+        match seen.method == "HEAD" && seen.path().contains("/acme/new/blobs/") {
+            true => missing("BLOB_UNKNOWN"),
+            false => registry.answer(seen),
+        }
+    })
+    .await;
+    let (client, store) = (client(), image.store());
+    client.pull(&name(&server.address, "acme/base:1"), None, &store).await.unwrap();
+    client.push(&name(&server.address, "acme/new:2"), &image.manifest, &store).await.unwrap();
+    let asked: Vec<String> = tokens.seen().iter().map(|seen| seen.target.clone()).collect();
+    let both = |target: &&String| {
+        target.contains("scope=repository%3Aacme%2Fbase%3Apull")
+            && target.contains("scope=repository%3Aacme%2Fnew%3Apull%2Cpush")
+    };
+    assert_eq!(asked.iter().filter(both).count(), 1, "{asked:?}");
+}
+
+#[tokio::test]
 async fn a_tag_that_must_not_move_is_a_conflict_threat_30() {
     for status in [400, 409, 412] {
         let image = image("amd64", 10);

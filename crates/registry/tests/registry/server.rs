@@ -231,10 +231,30 @@ async fn read<R: AsyncRead + Unpin + Send>(
         headers.push((name.to_owned(), value.to_owned()));
     }
     let mut seen = Seen { method, target, headers, body: Vec::new() };
+    if seen.header("transfer-encoding").is_some_and(|coding| coding == "chunked") {
+        read_chunks(reader, &mut seen.body).await?;
+        return Some((seen, false));
+    }
     let length = seen.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
     let interrupted = interrupt.and_then(|interrupt| interrupt(&seen));
     let mut body = reader.take(interrupted.map_or(length, |bytes| bytes as u64));
     // A body that ends too early is a broken upload, which the test looks at.
     body.read_to_end(&mut seen.body).await.ok()?;
     Some((seen, interrupted.is_some()))
+}
+
+async fn read_chunks<R: AsyncRead + Unpin + Send>(
+    reader: &mut BufReader<R>,
+    body: &mut Vec<u8>,
+) -> Option<()> {
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).await.ok()?;
+        let length = u64::from_str_radix(line.trim_end(), 16).ok()?;
+        (&mut *reader).take(length).read_to_end(body).await.ok()?;
+        reader.read_line(&mut String::new()).await.ok()?;
+        if length == 0 {
+            return Some(());
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! A registry in this process, on a loopback port: a sound one, or one that fails on order.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -73,6 +73,10 @@ struct State {
 #[derive(Debug, Default)]
 struct Store {
     blobs: HashMap<Digest, Bytes>,
+    /// Which repositories have which blobs.
+    links: HashSet<(String, Digest)>,
+    /// Blobs that every repository has.
+    everywhere: HashSet<Digest>,
     /// By repository and tag or digest: the media type and the bytes.
     manifests: HashMap<(String, String), (String, Bytes)>,
     uploads: HashMap<String, Vec<u8>>,
@@ -148,11 +152,14 @@ impl FakeRegistry {
         self.state.store().blobs.len()
     }
 
-    /// Puts a blob in, past all checks.
+    /// Puts a blob in, past all checks, and into every repository.
     pub fn put_blob(&self, bytes: impl Into<Bytes>) -> Digest {
         let bytes = bytes.into();
         let digest = boxwright_image::manifest::digest_of(&bytes);
-        self.state.store().blobs.insert(digest.clone(), bytes);
+        let mut store = self.state.store();
+        store.blobs.insert(digest.clone(), bytes);
+        store.everywhere.insert(digest.clone());
+        drop(store);
         digest
     }
 

@@ -160,7 +160,7 @@ fn answer(
         Target::Base => {
             answer::with_type(answer::with_body(StatusCode::OK, "{}"), "application/json")
         }
-        Target::Blob { digest, .. } => blob(store, method, digest),
+        Target::Blob { repository, digest } => blob(store, method, repository, digest),
         Target::Upload { repository, id } => upload(store, method, repository, id, query, &body),
         Target::Manifest { repository, name } => {
             manifest(store, method, repository, name, media_type, body)
@@ -179,10 +179,11 @@ fn described(reply: Reply, digest: &Digest) -> Reply {
     answer::with_header(reply, name, digest.as_str())
 }
 
-fn blob(store: &Store, method: &Method, digest: &str) -> Reply {
+fn blob(store: &Store, method: &Method, repository: &str, digest: &str) -> Reply {
     let found = digest.parse::<Digest>().ok().and_then(|digest| {
         let bytes = store.blobs.get(&digest)?.clone();
-        Some((digest, bytes))
+        let is_linked = store.links.contains(&(repository.to_owned(), digest.clone()));
+        (is_linked || store.everywhere.contains(&digest)).then_some((digest, bytes))
     });
     let Some((digest, bytes)) = found else {
         return answer::error(StatusCode::NOT_FOUND, "BLOB_UNKNOWN", "there is no such blob");
@@ -217,6 +218,7 @@ fn upload(
     if *method == Method::POST {
         let mounted = parameter("mount").and_then(|digest| digest.parse::<Digest>().ok());
         if let Some(digest) = mounted.filter(|digest| store.blobs.contains_key(digest)) {
+            store.links.insert((repository.to_owned(), digest.clone()));
             return created(&digest);
         }
         store.counter += 1;
@@ -225,7 +227,7 @@ fn upload(
         if parameter("digest").is_none() {
             return accepted(repository, &id, 0);
         }
-        return finish(store, &id, parameter("digest"), body, created);
+        return finish(store, repository, &id, parameter("digest"), body, created);
     }
     let Some(sofar) = store.uploads.get_mut(id) else {
         return answer::error(StatusCode::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN", "no such upload");
@@ -236,7 +238,7 @@ fn upload(
             let length = sofar.len();
             accepted(repository, id, length)
         }
-        Method::PUT => finish(store, id, parameter("digest"), body, created),
+        Method::PUT => finish(store, repository, id, parameter("digest"), body, created),
         Method::GET => {
             let length = sofar.len();
             let mut reply = accepted(repository, id, length);
@@ -262,6 +264,7 @@ fn accepted(repository: &str, id: &str, length: usize) -> Reply {
 
 fn finish(
     store: &mut Store,
+    repository: &str,
     id: &str,
     digest: Option<String>,
     body: &Bytes,
@@ -274,6 +277,7 @@ fn finish(
         return answer::error(StatusCode::BAD_REQUEST, "DIGEST_INVALID", "the digest is another");
     }
     store.blobs.insert(found.clone(), bytes.into());
+    store.links.insert((repository.to_owned(), found.clone()));
     created(&found)
 }
 
