@@ -53,6 +53,11 @@ impl Host {
         self.0.variables.get(std::ffi::OsStr::new(name))?.to_str().filter(|value| !value.is_empty())
     }
 
+    /// Returns all variables whose names and values are UTF-8, in the order of their names.
+    pub fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.variables.iter().filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)))
+    }
+
     /// Returns the variable `name` as a path, unless it is unset or empty.
     #[must_use]
     pub fn path_variable(&self, name: &str) -> Option<PathBuf> {

@@ -11,6 +11,7 @@ mod carry;
 mod chunk;
 mod client;
 mod copy;
+mod execute;
 mod failure;
 mod init;
 mod input;
@@ -27,6 +28,7 @@ mod store;
 mod syscalls;
 #[cfg(test)]
 mod tests;
+mod user;
 pub mod userns;
 
 pub use cancel::Cancel;

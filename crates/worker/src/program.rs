@@ -46,6 +46,11 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> Result<()> {
     if let Command::Probe { store } = &command {
         return probe(store);
     }
+    if let Command::FirstProcess = command
+        && let Some(image) = instance::image()?
+    {
+        return instance::launch(&image, &Host::system());
+    }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| {
@@ -59,7 +64,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> Result<()> {
             Command::Init { idle } => init::wait_until_idle(idle).await.map_err(|error| {
                 Error::new(ErrorKind::Unavailable, "cannot watch for signals").with_source(error)
             }),
-            Command::FirstProcess => instance::first_process(&Host::system()).await,
+            Command::FirstProcess => instance::wait_for_builds(&Host::system()).await,
         }
     });
     runtime.shutdown_timeout(LAST);

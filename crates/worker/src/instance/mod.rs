@@ -1,68 +1,26 @@
-//! The first process of a worker's instance in LXD, which starts it with no arguments: what it is to do is in its variables.
+//! The first process of an instance of LXD, which starts it with no arguments: that of a worker, whose variables say what it is
+//! to do, or that of an image that was published there.
 
+mod dhcp;
+mod image;
+mod interface;
+mod launch;
+mod lease;
+mod netlink;
 mod network;
+mod worker;
 
-use std::net::Ipv4Addr;
-use std::time::Duration;
+pub(crate) use launch::launch;
+pub(crate) use worker::run as wait_for_builds;
 
-use boxwright_core::{Error, ErrorKind, Host, Result};
+/// The file that says what an image starts. A worker's instance has none.
+const IMAGE: &str = "/.boxwright/image.json";
 
-use crate::init;
-
-/// How long a worker's instance runs on with nothing to do where nothing else is said.
-const IDLE: Duration = Duration::from_secs(900);
-
-/// Is the first process until nobody has used the instance for a while.
-pub(crate) async fn first_process(host: &Host) -> Result<()> {
-    let idle = match host.variable("BOXWRIGHT_WORKER_IDLE") {
-        Some(seconds) => Duration::from_secs(seconds.parse().map_err(|_| wrong("IDLE", seconds))?),
-        None => IDLE,
-    };
-    if let Some((address, gateway)) = address(host)? {
-        network::set_up(address, gateway)?;
-    }
-    init::wait_until_idle(idle).await.map_err(|error| {
-        Error::new(ErrorKind::Unavailable, "cannot watch for signals").with_source(error)
-    })
-}
-
-/// Returns the address with the bits of its network's part, and the way out.
-fn address(host: &Host) -> Result<Option<((Ipv4Addr, u8), Ipv4Addr)>> {
-    let Some(text) = host.variable("BOXWRIGHT_WORKER_ADDRESS") else { return Ok(None) };
-    let parsed = text.split_once('/').and_then(|(address, prefix)| {
-        let prefix = prefix.parse().ok().filter(|prefix| *prefix <= 32)?;
-        Some((address.parse().ok()?, prefix))
-    });
-    let address = parsed.ok_or_else(|| wrong("ADDRESS", text))?;
-    let text = host.variable("BOXWRIGHT_WORKER_GATEWAY").unwrap_or_default();
-    let gateway = text.parse().map_err(|_| wrong("GATEWAY", text))?;
-    Ok(Some((address, gateway)))
-}
-
-fn wrong(name: &str, value: &str) -> Error {
-    Error::new(ErrorKind::InvalidInput, "cannot set the worker's instance up")
-        .with_cause(format!("`BOXWRIGHT_WORKER_{name}` is `{value}`"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_has_a_network_and_a_way_out() {
-        let host = |address: &str, gateway: &str| {
-            let variables =
-                [("BOXWRIGHT_WORKER_ADDRESS", address), ("BOXWRIGHT_WORKER_GATEWAY", gateway)];
-            Host::with_variables("/", variables)
-        };
-        let (own, gateway) = (Ipv4Addr::new(10, 1, 2, 3), Ipv4Addr::new(10, 1, 2, 1));
-        let found = address(&host("10.1.2.3/24", "10.1.2.1")).unwrap();
-        assert_eq!(found, Some(((own, 24), gateway)));
-        assert_eq!(address(&host("", "")).unwrap(), None);
-        for (own, gateway) in
-            [("10.1.2.3", "10.1.2.1"), ("10.1.2.3/33", "10.1.2.1"), ("10.1.2.3/24", "")]
-        {
-            assert!(address(&host(own, gateway)).is_err(), "{own} {gateway}");
-        }
-    }
+/// Returns what the image of this instance starts, or `None` in a worker's instance.
+///
+/// # Errors
+///
+/// [`ErrorKind::InvalidInput`](boxwright_core::ErrorKind::InvalidInput) when that cannot be read.
+pub(crate) fn image() -> boxwright_core::Result<Option<image::Config>> {
+    image::Config::read(IMAGE)
 }

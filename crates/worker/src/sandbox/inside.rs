@@ -1,11 +1,10 @@
 //! The first process of a step's own namespaces, until it becomes the step.
 
 use std::collections::BTreeMap;
-use std::ffi::{CString, OsString};
+use std::ffi::OsString;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
@@ -18,15 +17,13 @@ use super::files::mount_all;
 use super::plan::{Failure, Network, Plan};
 use super::rights::{self, Rights};
 use super::target::Root;
-use super::user::User;
+use crate::execute::Executable;
 use crate::failure::system;
 use crate::syscalls;
+use crate::user::User;
 
 /// The name of the machine that a step sees.
 const HOST_NAME: &str = "boxwright";
-
-/// Where a program is looked for when the step has no `PATH`.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What the first process tells the one that made it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -147,9 +144,7 @@ fn close_all_but(keep: i32) -> io::Result<()> {
 /// A step that has everything but its rights taken.
 #[derive(Debug)]
 struct Ready {
-    arguments: Vec<CString>,
-    environment: Vec<CString>,
-    candidates: Vec<PathBuf>,
+    program: Executable,
     user: User,
     has_owners: bool,
     most_processes: u64,
@@ -157,34 +152,9 @@ struct Ready {
 
 impl Ready {
     fn new(plan: &Plan, environment: BTreeMap<String, String>, user: User) -> Result<Self> {
-        let text = |text: String| {
-            CString::new(text).map_err(|_| {
-                Error::new(ErrorKind::InvalidInput, "cannot start the command")
-                    .with_cause("an argument or a variable has a NUL")
-            })
-        };
-        let program = plan.arguments.first().filter(|program| !program.is_empty());
-        let program = program.ok_or_else(|| {
-            Error::new(ErrorKind::InvalidInput, "cannot start the command")
-                .with_cause("it is empty")
-        })?;
-        let candidates = match program.contains('/') {
-            true => vec![PathBuf::from(program)],
-            false => {
-                let path = environment.get("PATH").map_or(DEFAULT_PATH, String::as_str);
-                path.split(':').map(|folder| Path::new(folder).join(program)).collect()
-            }
-        };
-        let variables =
-            environment.into_iter().map(|(name, value)| text(format!("{name}={value}")));
-        Ok(Self {
-            environment: variables.collect::<Result<_>>()?,
-            arguments: plan.arguments.iter().cloned().map(text).collect::<Result<_>>()?,
-            candidates,
-            user,
-            has_owners: plan.has_owners,
-            most_processes: plan.most_processes,
-        })
+        let program = Executable::new(&plan.arguments, environment)?;
+        let (has_owners, most_processes) = (plan.has_owners, plan.most_processes);
+        Ok(Self { program, user, has_owners, most_processes })
     }
 
     /// Becomes the program. Comes back only with the reason why not.
@@ -203,33 +173,9 @@ impl Ready {
         if tied.is_err() || rights::is_orphan(parent) {
             return Error::new(ErrorKind::Cancelled, "interrupted");
         }
-        let mut reason = io::Error::from(io::ErrorKind::NotFound);
-        for candidate in &self.candidates {
-            if self.candidates.len() > 1 && !is_program(candidate) {
-                continue;
-            }
-            let Ok(path) = CString::new(candidate.as_os_str().as_bytes()) else { continue };
-            reason = syscalls::execute(&path, &self.arguments, &self.environment);
-            if reason.kind() != io::ErrorKind::NotFound {
-                break;
-            }
-        }
-        // As a shell has it: 127 for what is not there, 126 for what cannot be run. It is the step's own fault,
-        // so it is said where the step would speak.
-        let name = self.arguments.first().map(|name| name.to_string_lossy().into_owned());
-        let status = match reason.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => 127,
-            _ => 126,
-        };
-        let text = format!("cannot run `{}`: {reason}\n", name.unwrap_or_default());
-        let _ = rustix::io::write(rustix::stdio::stderr(), text.as_bytes());
-        syscalls::exit_now(status)
+        // It is the step's own fault when there is no such program.
+        syscalls::exit_now(self.program.run())
     }
-}
-
-fn is_program(path: &Path) -> bool {
-    std::fs::metadata(path)
-        .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
 /// Reads what the first process tells, if it tells something.

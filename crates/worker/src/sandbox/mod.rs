@@ -15,7 +15,6 @@ mod pump;
 mod rights;
 mod start;
 mod target;
-mod user;
 
 use boxwright_core::{Error, ErrorKind, Result, StepLayer, StepOutcome};
 

@@ -8,8 +8,8 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Resource, Rlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets, Gid, Uid};
 
-use super::user::User;
 use crate::failure::system;
+use crate::user::User;
 use crate::{seccomp, syscalls};
 
 /// What root may do in a step. Source: moby, `daemon/pkg/oci/caps/defaults.go`.

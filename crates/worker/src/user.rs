@@ -1,4 +1,4 @@
-//! Who a step runs as: `USER`, looked up in the step's own files.
+//! Who a step or an image's program runs as: `USER`, looked up in the files of its own root.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -9,19 +9,19 @@ use boxwright_core::{Error, ErrorKind, Result};
 /// The most that is read of a file with users or groups.
 const MOST_BYTES: u64 = 8 << 20;
 
-/// A user of a step.
+/// A user of a root file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct User {
-    pub(super) uid: u32,
-    pub(super) gid: u32,
+pub(crate) struct User {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
     /// The groups that it is in beside that.
-    pub(super) groups: Vec<u32>,
-    pub(super) home: String,
+    pub(crate) groups: Vec<u32>,
+    pub(crate) home: String,
 }
 
 impl User {
     /// Finds `user`, as `USER` has it, in the files of the root that the process is in.
-    pub(super) fn find(user: &str) -> Result<Self> {
+    pub(crate) fn find(user: &str) -> Result<Self> {
         let read = |path: &str| {
             read(path).map_err(|error| {
                 Error::new(ErrorKind::InvalidInput, format!("cannot find the user `{user}`"))
