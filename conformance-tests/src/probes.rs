@@ -52,6 +52,7 @@ probes! {
     "build-shm-size", BuildShmSize;
     "build-network", BuildNetwork;
     "build-ca-bundle", BuildCaBundle;
+    "build-instance-image", BuildInstanceImage;
     "push", Push;
     "pull", Pull;
     "inspect", Inspect;
@@ -157,6 +158,12 @@ async fn attempt(cx: &Cx, capability: Capability) -> CaseResult<Result<()>> {
             session.ca_bundle = Some(CaBundle::parse(pem.to_vec())?);
             let request = cx.request("FROM scratch\nLABEL a=1\n")?;
             cx.attempt_in(&request, session).await.result.map(drop)
+        }
+        Capability::BuildInstanceImage => {
+            // An image that starts nothing: an engine that could publish it says so, and nothing is left of it there.
+            let mut request = cx.request("FROM scratch\nLABEL a=1\n")?;
+            request.instance_aliases = vec![cx.slug().to_owned()];
+            unless_unsupported(cx.attempt(&request).await.result.map(drop))
         }
         Capability::Push => {
             let remote = cx.name_in(RegistryKind::Open)?;

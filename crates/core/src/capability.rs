@@ -70,6 +70,8 @@ named_enum! {
         BuildNetwork = "build-network",
         /// Lets build steps trust further certificate authorities.
         BuildCaBundle = "build-ca-bundle",
+        /// Makes an image of the engine's own kind too, which instances are launched from.
+        BuildInstanceImage = "build-instance-image",
         /// Pushes from the engine's own store.
         Push = "push",
         /// Pulls into the engine's own store.
@@ -113,6 +115,12 @@ pub enum Support {
 }
 
 impl Support {
+    /// The answer of engines without instances about [`Capability::BuildInstanceImage`].
+    pub const NO_INSTANCES: Self = Self::Unsupported {
+        reason: "this engine launches no instances",
+        remedy: "build with `--engine lxd`",
+    };
+
     /// Returns whether it can be done, natively or emulated.
     #[must_use]
     pub fn is_available(&self) -> bool {

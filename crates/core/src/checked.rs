@@ -63,6 +63,17 @@ fn validate_build(request: &BuildRequest, session: &Session) -> Result<()> {
             .with_cause("a digest is the result of a build, not a name for it")
             .with_remedy("leave `@sha256:…` out"));
     }
+    for alias in &request.instance_aliases {
+        let is_good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/');
+        let begins = alias.starts_with(|c: char| c.is_ascii_alphanumeric());
+        if !begins || alias.ends_with('/') || !alias.chars().all(is_good) {
+            return Err(Error::new(ErrorKind::InvalidInput, format!("`{alias}` is no alias"))
+                .with_cause(
+                    "instances are launched by it, and a colon is the end of a remote's name",
+                )
+                .with_remedy("use letters, digits, `-`, `_`, `.` and `/`, such as `api/1.4`"));
+        }
+    }
     for id in &request.secrets {
         if !session.secrets.contains_key(id) {
             return invalid(format!("the session has no secret `{id}`"));

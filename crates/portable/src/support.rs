@@ -41,7 +41,9 @@ pub fn capability(capability: Capability, run: &Support) -> Option<Support> {
             reason: "the portable builder takes steps from its own cache alone",
             remedy: "leave `--cache-from` out",
         },
-        Capability::Push
+        // Only an engine itself knows what its instances are launched from.
+        Capability::BuildInstanceImage
+        | Capability::Push
         | Capability::Pull
         | Capability::Inspect
         | Capability::List

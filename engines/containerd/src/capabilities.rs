@@ -28,6 +28,7 @@ fn own(capability: Capability) -> Support {
     match capability {
         Capability::Push | Capability::Pull => DIRECT,
         Capability::Export | Capability::Import => ARCHIVE,
+        Capability::BuildInstanceImage => Support::NO_INSTANCES,
         _ => Support::Native,
     }
 }

@@ -38,6 +38,7 @@ pub(crate) fn of(builder: Builder) -> Capabilities {
             reason: "the daemon's own builder writes the time of the build into layers and config",
             remedy: "build with `--builder portable`",
         },
+        Capability::BuildInstanceImage => Support::NO_INSTANCES,
         Capability::BuildCaBundle => Support::Unsupported {
             reason: "the daemon's own builder cannot be told whom steps trust",
             remedy: "build with `--builder portable`",

@@ -8,6 +8,7 @@ pub(crate) fn of(run: &Support) -> Capabilities {
     Capabilities::probe(|capability| match support::capability(capability, run) {
         Some(support) => support,
         None if capability == Capability::Run => run.clone(),
+        None if capability == Capability::BuildInstanceImage => Support::NO_INSTANCES,
         None => Support::Native,
     })
 }

@@ -26,6 +26,9 @@ pub struct LxdConfig {
     pub limits_cpu: Option<String>,
     /// How much memory the worker instance may use, such as `2GiB`. Default: all.
     pub limits_memory: Option<String>,
+    /// Whether every image that is built and has a name is published, too, as one that `lxc launch` starts: `acme/api:1.4` under the
+    /// alias `api/1.4`, `acme/api` under `api`. Default: no.
+    pub publish: bool,
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use boxwright_core::{
 use boxwright_portable::local::{archive, images, run, transfer};
 use boxwright_portable::{BUILDER, Builder, Store};
 
+use crate::publish::{self, Publisher};
 use crate::runner::Runner;
 use crate::worker::Workers;
 use crate::{capabilities, provider, prune};
@@ -49,8 +50,23 @@ impl Engine for LxdEngine {
 
     async fn build(&self, request: &BuildRequest, session: &Session) -> Result<BuildOutput> {
         // A session of the build's own, which ends with it.
+        let Workers { api, config, program } = &self.workers;
+        let aliases = publish::aliases(request, config.publish);
         let runner = Runner::new(self.workers.clone());
-        Builder::new(self.store.clone()).with_steps(&runner).build(request, session).await
+        let builder = Builder::new(self.store.clone()).with_steps(&runner);
+        let mut output = builder.build(request, session).await?;
+        if !aliases.is_empty() {
+            let publisher = Publisher { api, store: &self.store, program };
+            let fingerprint = publisher.publish(&output.id, &aliases, session).await?;
+            for alias in &aliases {
+                let command = publish::command(api.server.flavor, config, alias);
+                let server = api.server.flavor.name();
+                let said = format!("published to {server} as `{alias}`: `{command}` starts it");
+                session.events.notice(said).await;
+            }
+            output.instance_image = Some(fingerprint);
+        }
+        Ok(output)
     }
 
     async fn push(&self, request: &PushRequest, session: &Session) -> Result<PushOutput> {

@@ -36,6 +36,7 @@ pub(crate) fn of(_server: &Server) -> Capabilities {
             reason: "the service's own builder writes the time of the build into layers and config",
             remedy: "build with `--builder portable`",
         },
+        Capability::BuildInstanceImage => Support::NO_INSTANCES,
         Capability::BuildCaBundle => Support::Unsupported {
             reason: "the service's own builder cannot be told whom steps trust",
             remedy: "build with `--builder portable`",

@@ -86,7 +86,7 @@ pub(crate) struct BuildArgs {
     #[arg(long, value_name = "ID[=SOCKET]")]
     pub(crate) ssh: Vec<String>,
 
-    /// Write the result: `type=oci|docker|local|tar,dest=PATH`; may be repeated
+    /// Write the result: `type=oci|docker|local|tar,dest=PATH`; or have LXD launch it: `type=lxd,alias=NAME`; may be repeated
     #[arg(long, short, value_name = "OUTPUT")]
     pub(crate) output: Vec<String>,
     /// The format of manifest and config [default: what the image needs, OCI where that is enough]

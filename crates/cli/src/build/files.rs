@@ -70,6 +70,9 @@ fn metadata(output: &BuildOutput, pushed: Option<&Digest>) -> Map<String, Value>
             digests.map(|(name, digest)| (name.clone(), digest.as_str().into())).collect();
         map.insert("boxwright.bases".into(), bases.into());
     }
+    if let Some(image) = &output.instance_image {
+        map.insert("boxwright.instance-image".into(), image.as_str().into());
+    }
     if !output.tags.is_empty() {
         let names: Vec<String> = output.tags.iter().map(ToString::to_string).collect();
         map.insert("image.name".into(), names.join(",").into());
@@ -94,6 +97,9 @@ mod tests {
         based.bases.insert("alpine".into(), digest("c"));
         let bases = &metadata(&based, None)["boxwright.bases"];
         assert_eq!(bases["alpine"], digest("c").as_str());
+        let mut launched = output.clone();
+        launched.instance_image = Some("5f1a".to_owned());
+        assert_eq!(metadata(&launched, None)["boxwright.instance-image"], "5f1a");
         let unnamed = BuildOutput::new(digest("a"), Vec::new(), "fake");
         assert_eq!(metadata(&unnamed, None).len(), 1);
     }

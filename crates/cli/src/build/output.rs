@@ -30,9 +30,21 @@ enum Place {
     Stdout,
 }
 
+/// One output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Output {
+    Written(Kind, Place),
+    /// An alias that instances are launched by.
+    Instances(String),
+}
+
 /// All outputs of a build, checked.
 #[derive(Debug)]
-pub(crate) struct Outputs(Vec<(Kind, Place)>);
+pub(crate) struct Outputs {
+    written: Vec<(Kind, Place)>,
+    /// The aliases of the image that instances are launched from.
+    pub(crate) aliases: Vec<String>,
+}
 
 const KINDS: [(&str, Kind); 4] = [
     ("oci", Kind::Archive(ArchiveKind::Oci)),
@@ -41,14 +53,23 @@ const KINDS: [(&str, Kind); 4] = [
     ("tar", Kind::Tar),
 ];
 
+/// The type of an image that instances are launched from, which the engine makes and not this program.
+const INSTANCES: &str = "lxd";
+
 const WHAT: &str = "the output";
 
 impl Outputs {
     /// Parses and checks them: whatever cannot be written is said before the build (threat 46).
     pub(crate) fn new(flags: &[String], host: &Host, stdout_is_terminal: bool) -> Result<Self> {
-        let mut outputs = Vec::new();
+        let (mut written, mut aliases) = (Vec::new(), Vec::new());
         for text in flags {
-            let (kind, place) = output(text, host)?;
+            let (kind, place) = match output(text, host)? {
+                Output::Written(kind, place) => (kind, place),
+                Output::Instances(alias) => {
+                    aliases.push(alias);
+                    continue;
+                }
+            };
             match (&kind, &place) {
                 (Kind::Folder, Place::Path(path)) => destination::check_folder(WHAT, path)?,
                 (_, Place::Path(path)) => destination::check_file(WHAT, path)?,
@@ -58,44 +79,62 @@ impl Outputs {
                 }
                 (_, Place::Stdout) => {}
             }
-            if outputs.iter().any(|(_, other)| *other == place) {
+            if written.iter().any(|(_, other)| *other == place) {
                 return Err(wrong(format!("`--output {text}` goes where another output goes")));
             }
-            outputs.push((kind, place));
+            written.push((kind, place));
         }
-        Ok(Self(outputs))
+        Ok(Self { written, aliases })
     }
 
+    /// Returns whether nothing is written.
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.written.is_empty()
     }
 
     /// Returns whether standard output is taken by an archive.
     pub(crate) fn take_stdout(&self) -> bool {
-        self.0.iter().any(|(_, place)| *place == Place::Stdout)
+        self.written.iter().any(|(_, place)| *place == Place::Stdout)
     }
 }
 
-fn output(text: &str, host: &Host) -> Result<(Kind, Place)> {
+fn output(text: &str, host: &Host) -> Result<Output> {
     // As `docker` has it: a path alone is a folder, and `-` alone is a tar.
     if text == "-" {
-        return Ok((Kind::Tar, Place::Stdout));
+        return Ok(Output::Written(Kind::Tar, Place::Stdout));
     }
     if !text.contains('=') {
-        return Ok((Kind::Folder, Place::Path(host.absolute(Path::new(text)))));
+        return Ok(Output::Written(Kind::Folder, Place::Path(host.absolute(Path::new(text)))));
     }
-    let (mut kind, mut dest) = (None, None);
-    for (key, value) in keys("--output", text, &["type", "dest"])? {
+    let (mut kind, mut dest, mut alias) = (None, None, None);
+    for (key, value) in keys("--output", text, &["type", "dest", "alias"])? {
         match key {
             "type" => kind = Some(value),
+            "alias" => alias = Some(value).filter(|alias| !alias.is_empty()),
             _ => dest = Some(value).filter(|dest| !dest.is_empty()),
         }
     }
     let name = kind.ok_or_else(|| {
-        wrong(format!("`--output {text}` has no type"))
-            .with_remedy("use one of `type=oci`, `type=docker`, `type=local`, `type=tar`")
+        wrong(format!("`--output {text}` has no type")).with_remedy(
+            "use one of `type=oci`, `type=docker`, `type=local`, `type=tar`, `type=lxd`",
+        )
     })?;
-    let known = KINDS.map(|(name, _)| name);
+    if name == INSTANCES {
+        return match (alias, dest) {
+            (Some(alias), None) => Ok(Output::Instances(alias.to_owned())),
+            (None, _) => Err(wrong(format!("`--output {text}` has no alias"))
+                .with_remedy("write it as `--output type=lxd,alias=NAME`")),
+            (_, Some(_)) => {
+                Err(wrong(format!("`--output {text}` goes to the engine, not to a file"))
+                    .with_remedy("leave `dest` out"))
+            }
+        };
+    }
+    if alias.is_some() {
+        return Err(wrong(format!("`type={name}` in `--output {text}` takes no alias"))
+            .with_remedy("leave `alias` out"));
+    }
+    let known: Vec<&str> = KINDS.iter().map(|(name, _)| *name).chain([INSTANCES]).collect();
     let Some((_, kind)) = KINDS.into_iter().find(|(known, _)| *known == name) else {
         let error = wrong(format!("unknown type `{name}` in `--output {text}`"));
         return Err(match (nearest(name, &known), name) {
@@ -113,8 +152,8 @@ fn output(text: &str, host: &Host) -> Result<(Kind, Place)> {
     match (kind, dest) {
         (Kind::Folder, "-") => Err(wrong("a folder cannot be written to standard output")
             .with_remedy("use `--output type=tar,dest=-`")),
-        (kind, "-") => Ok((kind, Place::Stdout)),
-        (kind, dest) => Ok((kind, Place::Path(host.absolute(Path::new(dest))))),
+        (kind, "-") => Ok(Output::Written(kind, Place::Stdout)),
+        (kind, dest) => Ok(Output::Written(kind, Place::Path(host.absolute(Path::new(dest))))),
     }
 }
 
@@ -143,7 +182,7 @@ pub(crate) async fn write_outputs(
     let manifest = session.cancellable(read(&exported, &layout)).await?;
     // The layout has all of it now.
     let _ = std::fs::remove_file(&exported);
-    for (kind, place) in &outputs.0 {
+    for (kind, place) in &outputs.written {
         let write = write(*kind, place, &layout, &manifest, names, scratch.path(), console);
         session.cancellable(write).await?;
     }
@@ -210,7 +249,7 @@ fn unreadable(error: std::io::Error) -> Error {
 mod tests {
     use super::*;
 
-    fn parsed(text: &str) -> Result<(Kind, Place)> {
+    fn parsed(text: &str) -> Result<Output> {
         output(text, &Host::with_variables("/w", [("A", "b")]))
     }
 
@@ -219,11 +258,14 @@ mod tests {
         let path = |text: &str| Place::Path(PathBuf::from(text));
         assert_eq!(
             parsed("type=oci,dest=a.tar").unwrap(),
-            (Kind::Archive(ArchiveKind::Oci), path("/w/a.tar"))
+            Output::Written(Kind::Archive(ArchiveKind::Oci), path("/w/a.tar"))
         );
-        assert_eq!(parsed("type=tar,dest=-").unwrap(), (Kind::Tar, Place::Stdout));
-        assert_eq!(parsed("out").unwrap(), (Kind::Folder, path("/w/out")));
-        assert_eq!(parsed("-").unwrap(), (Kind::Tar, Place::Stdout));
+        let to_stdout = Output::Written(Kind::Tar, Place::Stdout);
+        assert_eq!(parsed("type=tar,dest=-").unwrap(), to_stdout);
+        assert_eq!(parsed("out").unwrap(), Output::Written(Kind::Folder, path("/w/out")));
+        assert_eq!(parsed("-").unwrap(), to_stdout);
+        let alias = Output::Instances("api/1".to_owned());
+        assert_eq!(parsed("type=lxd,alias=api/1").unwrap(), alias);
     }
 
     #[test]
@@ -233,7 +275,13 @@ mod tests {
             ("type=local,dest=-", "use `--output type=tar,dest=-`"),
             ("type=oci", "write it as `--output type=oci,dest=PATH`"),
             ("dst=a", "use `dest`"),
-            ("dest=a", "use one of `type=oci`, `type=docker`, `type=local`, `type=tar`"),
+            (
+                "dest=a",
+                "use one of `type=oci`, `type=docker`, `type=local`, `type=tar`, `type=lxd`",
+            ),
+            ("type=lxd", "write it as `--output type=lxd,alias=NAME`"),
+            ("type=lxd,alias=a,dest=b", "leave `dest` out"),
+            ("type=tar,alias=a,dest=b", "leave `alias` out"),
         ] {
             assert_eq!(parsed(text).unwrap_err().remedy(), Some(remedy), "{text}");
         }

@@ -50,6 +50,7 @@ pub(crate) async fn prepare(
     let mut request = BuildRequest::new(source.context);
     request.dockerfile = source.dockerfile;
     request.tags = tags;
+    request.instance_aliases.clone_from(&outputs.aliases);
     request.secrets = secrets.keys().chain(further.keys()).cloned().collect();
     request.ssh = agents.keys().cloned().collect();
     options.apply(&mut request);
@@ -66,6 +67,7 @@ impl Options {
         request.context = made.context;
         request.dockerfile = made.dockerfile;
         request.tags = made.tags;
+        request.instance_aliases = made.instance_aliases;
         request.secrets = made.secrets;
         request.ssh = made.ssh;
     }

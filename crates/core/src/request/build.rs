@@ -64,6 +64,9 @@ pub struct BuildRequest {
     /// Ids of secrets whose values may be in the image. The portable builder fails when it finds another one there.
     #[serde(default)]
     pub allow_secret_in_layer: Vec<String>,
+    /// Names by which the engine's own programs launch instances of the image. Empty: there is no image for that.
+    #[serde(default)]
+    pub instance_aliases: Vec<String>,
 }
 
 impl BuildRequest {
@@ -91,6 +94,7 @@ impl BuildRequest {
             format: None,
             reproducible: false,
             allow_secret_in_layer: Vec::new(),
+            instance_aliases: Vec::new(),
         }
     }
 
@@ -117,6 +121,7 @@ impl BuildRequest {
         need(Capability::BuildShmSize, self.shm_size.is_some());
         need(Capability::BuildNetwork, self.network != NetworkMode::Default);
         need(Capability::BuildCaBundle, session.ca_bundle.is_some());
+        need(Capability::BuildInstanceImage, !self.instance_aliases.is_empty());
         needs
     }
 }
@@ -261,12 +266,16 @@ pub struct BuildOutput {
     /// their manifests. Empty where the builder does not tell.
     #[serde(default)]
     pub bases: BTreeMap<String, Digest>,
+    /// What the engine itself calls the image that instances are launched from, if there is one.
+    #[serde(default)]
+    pub instance_image: Option<String>,
 }
 
 impl BuildOutput {
     /// Returns the outcome of a build that `builder` made.
     #[must_use]
     pub fn new(id: Digest, tags: Vec<ImageRef>, builder: impl Into<String>) -> Self {
-        Self { id, digest: None, tags, builder: builder.into(), bases: BTreeMap::new() }
+        let (builder, bases) = (builder.into(), BTreeMap::new());
+        Self { id, digest: None, tags, builder, bases, instance_image: None }
     }
 }

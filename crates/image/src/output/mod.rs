@@ -7,14 +7,15 @@ mod tar;
 
 use std::path::Path;
 
-use boxwright_core::{Manifest, Result};
+use boxwright_core::{ByteStream, Manifest, Result};
 
 use crate::layout::Layout;
-use crate::pipe::blocking;
+use crate::pipe::{PipeStream, PipeWriter, blocking};
 use crate::view::Tree;
 
 pub use file::check_file;
 pub(crate) use file::replace_file;
+pub use tar::Frame;
 
 /// Who owns what is written to a folder.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,9 +39,20 @@ pub async fn write_tar(layout: &Layout, manifest: &Manifest, destination: &Path)
     let destination = destination.to_owned();
     blocking(move || {
         let tree = Tree::read_layers(&layout, &manifest)?;
-        replace_file(&destination, |out| tar::write(&tree, &layout, &manifest, out))
+        replace_file(&destination, |out| {
+            tar::write(&tree, &layout, &manifest, &Frame::default(), out)
+        })
     })
     .await
+}
+
+/// Returns the file system of an image, whose layers stack up to `tree`, as a part of one tar, as `frame` says. It is read
+/// while the stream is; an error of the layout is an error of the stream.
+#[must_use]
+pub fn tar_stream(tree: Tree, layout: &Layout, manifest: &Manifest, frame: Frame) -> ByteStream {
+    let (layout, manifest) = (layout.clone(), manifest.clone());
+    let write = move |out: &mut PipeWriter| tar::write(&tree, &layout, &manifest, &frame, out);
+    Box::new(PipeStream::new(write))
 }
 
 /// Writes the file system of an image into the folder `destination`, which is made if it is missing. What is

@@ -32,6 +32,7 @@ pub(super) fn of(defects: &[Defect]) -> Capabilities {
         Capability::BuildReproducible => refuse("the fake engine looks at the clock"),
         Capability::BuildSsh => refuse("nothing in the fake engine could use an ssh agent"),
         Capability::BuildCacheFrom => refuse("the fake engine knows its own cache only"),
+        Capability::BuildInstanceImage => Support::NO_INSTANCES,
         Capability::BuildCaBundle => refuse("the fake engine trusts nobody"),
         Capability::BuildShmSize => refuse("the fake engine has no /dev/shm"),
     })

@@ -6,6 +6,8 @@ mod clients;
 mod containerd;
 mod disk;
 mod lxd;
+mod lxd_images;
+mod lxd_remote;
 mod reach;
 mod services;
 mod stage;
@@ -47,6 +49,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         reach::FAULTS,
         containerd::FAULTS,
         lxd::FAULTS,
+        lxd_images::FAULTS,
+        lxd_remote::FAULTS,
     ];
     let wanted = |fault: &&Fault| {
         options.faults.is_empty()

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::errors;
-use wire::{Envelope, Operation, ServerInfo};
+use wire::{Alias, Envelope, Operation, ServerInfo};
 
 /// The longest answer that is taken whole: the list of all images of a busy server.
 const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
@@ -170,6 +170,26 @@ impl Api {
         let made = self.finish(answer, what).await?;
         let fingerprint = made.get("fingerprint").and_then(Value::as_str);
         fingerprint.map(str::to_owned).ok_or_else(|| unexpected(what))
+    }
+
+    /// Returns what the alias `name` points at, or `None` if there is none.
+    pub(crate) async fn alias(&self, name: &str, what: &str) -> Result<Option<Alias>> {
+        match self.get(&format!("/1.0/images/aliases/{name}"), what).await {
+            Ok(alias) => Ok(Some(alias)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Adds an alias.
+    pub(crate) async fn add_alias(&self, alias: &Alias, what: &str) -> Result<()> {
+        self.act(Method::POST, "/1.0/images/aliases", &[], alias, what).await.map(drop)
+    }
+
+    /// Has an alias that is there point at another image.
+    pub(crate) async fn set_alias(&self, alias: &Alias, what: &str) -> Result<()> {
+        let path = format!("/1.0/images/aliases/{}", alias.name);
+        self.act(Method::PUT, &path, &[], alias, what).await.map(drop)
     }
 
     async fn answer(&self, request: Request<Body>, what: &str) -> Result<Answer> {

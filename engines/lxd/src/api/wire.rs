@@ -139,6 +139,16 @@ pub(crate) struct Image {
     pub(crate) properties: BTreeMap<String, String>,
 }
 
+/// A name of an image, as it is told and set.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub(crate) struct Alias {
+    pub(crate) name: String,
+    /// The fingerprint of the image.
+    pub(crate) target: String,
+    pub(crate) description: String,
+}
+
 /// What `POST /1.0/instances/NAME/exec` takes.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
