@@ -52,6 +52,19 @@ impl Context {
         Ok(Self(Arc::new(Inner { folder, root, dockerfile, ignore_file, rules })))
     }
 
+    /// Opens the folder `folder` with all that is in it, whatever ignore files it has. It has no Dockerfile.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`] when it is not there, [`ErrorKind::InvalidInput`] when it cannot be read.
+    pub fn open_whole(folder: &Path) -> Result<Self> {
+        let root = Root::open(folder).map_err(|error| cannot_open(folder, error))?;
+        let dockerfile = Dockerfile::find(&root, folder, &DockerfileSource::Text(String::new()))?;
+        let rules = Arc::new(Rules::new::<&str>(&[])?);
+        let folder = folder.to_owned();
+        Ok(Self(Arc::new(Inner { folder, root, dockerfile, ignore_file: None, rules })))
+    }
+
     /// Returns the folder as it was given.
     #[must_use]
     pub fn folder(&self) -> &Path {

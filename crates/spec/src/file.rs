@@ -1,13 +1,16 @@
 //! The file of a specification.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use boxwright_core::{Error, ErrorKind, Host, Result};
 use serde_json::Value;
 
-use crate::model::ImageSpec;
+use crate::model::{Base, ImageSpec};
 use crate::problem::{self, Problem};
-use crate::{value, yaml};
+use crate::render::MOST_BASES;
+use crate::{files, git, value, yaml};
 
 /// No specification that people write is larger.
 const LARGEST: u64 = 1024 * 1024;
@@ -21,6 +24,16 @@ pub struct SpecFile {
     pub(crate) path: PathBuf,
     pub(crate) spec: ImageSpec,
     pub(crate) problems: Vec<Problem>,
+    pub(crate) ignored: Arc<Ignored>,
+}
+
+/// What git ignores.
+#[derive(Debug, Default)]
+pub(crate) struct Ignored {
+    /// By folder, the paths in it.
+    pub(crate) files: BTreeMap<PathBuf, BTreeSet<String>>,
+    /// What git did not say.
+    pub(crate) notes: Vec<String>,
 }
 
 impl SpecFile {
@@ -60,7 +73,24 @@ impl SpecFile {
         let value = format.read(&text).map_err(|it| problem::error(shown, vec![it]))?;
         let mut problems = Vec::new();
         let spec = value::spec(value, "", &mut problems);
-        Ok(Self { shown: shown.to_owned(), path, spec, problems })
+        Ok(Self { shown: shown.to_owned(), path, spec, problems, ignored: Arc::default() })
+    }
+
+    /// Asks `git` what it ignores in every `source_root`, also of the specifications that this one is built on: none of
+    /// it is copied. Where `git` is missing or fails, [`Rendered::notes`](crate::Rendered::notes) say so.
+    #[must_use]
+    pub async fn without_what_git_ignores(mut self, host: &Host) -> Self {
+        let mut roots = Vec::new();
+        sources(&self.spec, self.folder(), 0, &mut roots);
+        let mut ignored = Ignored::default();
+        for root in roots {
+            match git::ignored(host, &root).await {
+                Ok(files) => _ = ignored.files.insert(root, files),
+                Err(note) => ignored.notes.push(note),
+            }
+        }
+        self.ignored = Arc::new(ignored);
+        self
     }
 
     /// Returns its fields.
@@ -72,6 +102,22 @@ impl SpecFile {
     /// The folder that its paths are relative to.
     pub(crate) fn folder(&self) -> &Path {
         self.path.parent().unwrap_or(Path::new("/"))
+    }
+}
+
+/// The folders whose files are copied, here and below. What is wrong with one is told when it is rendered.
+fn sources(spec: &ImageSpec, folder: &Path, depth: usize, roots: &mut Vec<PathBuf>) {
+    let root =
+        spec.source_root.as_ref().and_then(|it| files::inside(folder, "source_root", it).ok());
+    roots.extend(root);
+    match &spec.base_image {
+        Some(Base::Spec(inner)) => sources(inner, folder, depth + 1, roots),
+        Some(Base::Name(name)) if SpecFile::is_one(name) && depth < MOST_BASES => {
+            if let Ok(base) = SpecFile::read_at(name, folder.join(name)) {
+                sources(&base.spec, base.folder(), depth + 1, roots);
+            }
+        }
+        _ => {}
     }
 }
 

@@ -1,5 +1,6 @@
 //! The files of a context: found, hashed and written.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
@@ -144,7 +145,7 @@ pub(crate) fn copied(
         format!("{below}/{}", normal.display())
     };
     if found.is_dir() {
-        return listed(&found, &to, CopyMode::All, field, files);
+        return whole(&found, &to, field, files);
     }
     let data = found.metadata().map_err(|error| unlisted(field, &error))?;
     if !data.is_file() {
@@ -156,46 +157,82 @@ pub(crate) fn copied(
     Ok(())
 }
 
-/// Lists what a folder has, without what its `.dockerignore` names.
-pub(crate) fn listed(
+/// Lists all that a folder has.
+fn whole(
     folder: &Path,
     below: &str,
-    mode: CopyMode,
     field: &str,
     files: &mut Vec<ContextFile>,
 ) -> Result<(), Problem> {
-    let source = DockerfileSource::Text("FROM scratch\n".into());
-    let context = Context::open(folder, &source).map_err(|error| unlisted(field, &error))?;
-    files.push(ContextFile {
-        path: below.to_owned(),
-        is_executable: true,
-        content: FileContent::Folder,
-    });
+    let context = Context::open_whole(folder).map_err(|error| unlisted(field, &error))?;
+    files.push(at_folder(below));
     for entry in context.walk() {
         let entry = entry.map_err(|error| unlisted(field, &error))?;
-        if entry.path.split('/').any(is_litter) {
-            continue;
-        }
-        let is_executable = entry.mode & 0o111 != 0;
-        let path = format!("{below}/{}", entry.path);
-        let content = match &entry.kind {
-            EntryKind::Folder => FileContent::Folder,
-            EntryKind::Symlink { target } => FileContent::Link(target.clone()),
-            EntryKind::File { .. } if mode == CopyMode::Auto && !entry.path.ends_with(".py") => {
-                continue;
-            }
-            EntryKind::File { .. } => FileContent::Listed(context.clone(), Box::new(entry)),
-            _ => continue,
-        };
-        files.push(ContextFile { path, is_executable, content });
+        files.extend(file(&context, entry, below));
     }
     Ok(())
 }
 
-/// What Flyte always leaves out.
-fn is_litter(name: &str) -> bool {
-    let litter = [".git", "__pycache__", ".venv", ".cache", ".ipynb_checkpoints", ".DS_Store"];
-    litter.contains(&name) || name.ends_with(".pyc")
+/// Lists a source: without what its `.dockerignore` names, what git ignores, and what Flyte always leaves out. With
+/// [`CopyMode::Auto`], files of Python alone. A folder is there for what is in it.
+pub(crate) fn source(
+    folder: &Path,
+    below: &str,
+    mode: CopyMode,
+    ignored: Option<&BTreeSet<String>>,
+    files: &mut Vec<ContextFile>,
+) -> Result<(), Problem> {
+    let field = "source_root";
+    let nothing = DockerfileSource::Text(String::new());
+    let context = Context::open(folder, &nothing).map_err(|error| unlisted(field, &error))?;
+    let mut folders = Vec::new();
+    let mut needed = BTreeSet::new();
+    for entry in context.walk() {
+        let entry = entry.map_err(|error| unlisted(field, &error))?;
+        if is_litter(&entry.path) || ignored.is_some_and(|it| it.contains(&entry.path)) {
+            continue;
+        }
+        let is_file = matches!(entry.kind, EntryKind::File { .. });
+        if is_file && mode == CopyMode::Auto && !entry.path.ends_with(".py") {
+            continue;
+        }
+        let Some(found) = file(&context, entry, below) else { continue };
+        if let FileContent::Folder = found.content {
+            folders.push(found);
+        } else {
+            needed.extend(Path::new(&found.path).ancestors().skip(1).map(Path::to_owned));
+            files.push(found);
+        }
+    }
+    files.push(at_folder(below));
+    files.extend(folders.into_iter().filter(|it| needed.contains(Path::new(&it.path))));
+    Ok(())
+}
+
+fn at_folder(path: &str) -> ContextFile {
+    ContextFile { path: path.to_owned(), is_executable: true, content: FileContent::Folder }
+}
+
+/// What a listed entry is in the context. `None` for what no image has, such as a socket.
+fn file(context: &Context, entry: Entry, below: &str) -> Option<ContextFile> {
+    let is_executable = entry.mode & 0o111 != 0;
+    let path = format!("{below}/{}", entry.path);
+    let content = match &entry.kind {
+        EntryKind::Folder => FileContent::Folder,
+        EntryKind::Symlink { target } => FileContent::Link(target.clone()),
+        EntryKind::File { .. } => FileContent::Listed(context.clone(), Box::new(entry)),
+        _ => return None,
+    };
+    Some(ContextFile { path, is_executable, content })
+}
+
+/// What Flyte always leaves out of a source.
+// SPEC: flytekit 1.16, `tools/ignore.py`: STANDARD_IGNORE_PATTERNS; `tools/script_mode.py`: EXCLUDE_DIRS.
+fn is_litter(path: &str) -> bool {
+    let mut names = path.split('/');
+    path.ends_with(".pyc")
+        || names.clone().next() == Some(".cache")
+        || names.any(|name| name == ".git" || name == "__pycache__")
 }
 
 fn unlisted(field: &str, error: &dyn std::error::Error) -> Problem {

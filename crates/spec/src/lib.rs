@@ -7,12 +7,13 @@
 //! Dockerfile as JSON, names of files not at all.
 //!
 //! The crate knows no engine and no registry. It reads the files that a specification names, and nothing outside the
-//! folder that the specification is in but secrets.
+//! folder that the specification is in but secrets. What git ignores is asked of the program `git`.
 
 mod check;
 mod dockerfile;
 mod file;
 mod files;
+mod git;
 mod model;
 mod problem;
 mod python;

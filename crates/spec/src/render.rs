@@ -13,7 +13,7 @@ use crate::requirements::{self, Installed};
 use crate::{SpecFile, check};
 
 /// How deep specifications may be built on each other.
-const MOST_BASES: usize = 8;
+pub(crate) const MOST_BASES: usize = 8;
 
 /// The folder of the context with what `copy` names, and the one with the source.
 const COPIED: &str = "copy";
@@ -100,6 +100,7 @@ fn render_at(file: &SpecFile, images: &Images, depth: usize) -> Result<Rendered>
         }
         Some(Base::Name(name)) if SpecFile::is_one(name) => {
             let base = SpecFile::read_at(name, file.folder().join(name))?;
+            let base = SpecFile { ignored: file.ignored.clone(), ..base };
             Some(render_at(&base, images, depth + 1)?)
         }
         _ => None,
@@ -110,7 +111,7 @@ fn render_at(file: &SpecFile, images: &Images, depth: usize) -> Result<Rendered>
     let mut files = Vec::new();
     let installed = requirements::read(spec, file.folder(), &mut files);
     let installed = installed.map_err(|it| problems.push(it)).unwrap_or(Installed::Nothing);
-    let copied = copied(spec, file.folder(), &mut files, &mut problems);
+    let copied = copied(file, &mut files, &mut problems);
     let secrets = secrets(spec, file.folder(), &mut problems);
     if !problems.is_empty() {
         return Err(problem::error(&file.shown, problems));
@@ -158,7 +159,7 @@ fn render_at(file: &SpecFile, images: &Images, depth: usize) -> Result<Rendered>
         engine: options.engine,
         builder: options.builder,
         no_cache: options.no_cache.as_deref() == Some("true"),
-        notes: notes(spec),
+        notes: notes(spec, if depth == 0 { &file.ignored.notes } else { &[] }),
         base: base.map(Box::new),
     })
 }
@@ -169,18 +170,20 @@ fn full(name: &str) -> Result<String> {
 }
 
 fn copied<'a>(
-    spec: &ImageSpec,
-    folder: &Path,
+    file: &SpecFile,
     files: &mut Vec<ContextFile>,
     problems: &mut Vec<Problem>,
 ) -> Vec<&'a str> {
+    let (spec, folder) = (&file.spec, file.folder());
     let mut folders = Vec::new();
     if let Some(root) = &spec.source_root {
         let mode = spec.source_copy_mode.unwrap_or(CopyMode::Auto);
         if mode != CopyMode::None {
             let found = files::inside(folder, "source_root", root);
-            let listed =
-                found.and_then(|it| files::listed(&it, SOURCE, mode, "source_root", files));
+            let listed = found.and_then(|it| {
+                let ignored = file.ignored.files.get(&it);
+                files::source(&it, SOURCE, mode, ignored, files)
+            });
             problems.extend(listed.err());
             folders.push(SOURCE);
         }
@@ -235,8 +238,8 @@ fn tag(dockerfile: &str, files: &mut Vec<ContextFile>, platforms: &[Platform]) -
     Ok(digest.iter().take(16).fold(String::new(), |text, byte| format!("{text}{byte:02x}")))
 }
 
-fn notes(spec: &ImageSpec) -> Vec<String> {
-    let mut notes = Vec::new();
+fn notes(spec: &ImageSpec, of_git: &[String]) -> Vec<String> {
+    let mut notes = of_git.to_vec();
     if spec.registry_config.is_some() {
         notes.push("`registry_config` is not read: log in with `boxwright login`".to_owned());
     }

@@ -95,34 +95,140 @@ fn scripts(dockerfile: &str) -> Vec<Vec<String>> {
     words.collect()
 }
 
-fn whole(value: &dyn Fn(&str) -> String) -> Value {
-    json!({
-        "name": "app", "registry": "localhost:5000", "python_version": "3.11",
-        "packages": [value("numpy")], "conda_packages": [value("curl")],
-        "conda_channels": [value("nvidia")], "apt_packages": [value("git")],
-        "env": { "A": value("x"), "B": value("y") }, "pip_index": value("https://a.example/simple"),
-        "pip_extra_index_url": [value("https://b.example/simple")], "pip_extra_args": value("--pre"),
-        "entrypoint": [value("run"), value("it")], "commands": [value("true"), value("id")],
-        "copy": ["data"], "python_exec": Value::Null,
+/// Specifications that have every field between them: what excludes each other is in different ones.
+fn specifications() -> Vec<Value> {
+    vec![
+        json!({
+            "name": "app", "registry": "localhost:5000", "builder": "default", "python_version": "3.11",
+            "base_image": "debian:12", "packages": ["numpy", "six"], "requirements": "r.txt",
+            "conda_packages": ["curl"], "conda_channels": ["nvidia"], "apt_packages": ["git"],
+            "env": { "A": "x", "B": "y" }, "platform": "linux/amd64", "pip_index": "https://a.example/simple",
+            "pip_extra_index_url": ["https://b.example/simple"], "pip_extra_args": "--pre",
+            "pip_secret_mounts": [["token", "/etc/pip.conf"]], "entrypoint": ["run", "it"],
+            "commands": ["true", "id"], "copy": ["data"], "source_root": "src", "source_copy_mode": "all",
+            "tag_format": "{spec_hash}-x", "registry_config": "config.json", "runtime_packages": ["x"],
+            "builder_options": { "engine": "podman", "builder": "portable", "no_cache": "true" },
+            "builder_config": { "micromamba_image": "m.example/m:1", "uv_image": "u.example/u:1" },
+        }),
+        json!({
+            "base_image": { "base_image": "debian:12", "apt_packages": ["git"], "env": { "A": "x" } },
+            "python_exec": "/usr/bin/python3", "requirements": "pyproject.toml", "pip_extra_args": "--pre",
+        }),
+        json!({
+            "base_image": "debian:12", "requirements": "uv.lock", "pip_index": "https://a.example/simple",
+            "pip_extra_index_url": ["https://b.example/simple"], "pip_extra_args": "--pre",
+        }),
+        json!({ "base_image": "debian:12", "requirements": "poetry.lock", "pip_extra_args": "--sync" }),
+        json!({ "base_image": "debian:12", "cuda": "12", "cudnn": "9" }),
+    ]
+}
+
+/// A folder with all that [`specifications`] name.
+fn project() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in [
+        ("data/a.txt", ""),
+        ("src/a.py", ""),
+        ("token", ""),
+        ("r.txt", "a==1\n"),
+        ("uv.lock", ""),
+        ("poetry.lock", ""),
+        ("pyproject.toml", "[project]\ndependencies = ['a']\n"),
+    ] {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    folder
+}
+
+/// Every field of every specification, by where it is.
+fn fields() -> Vec<(usize, String)> {
+    let all = specifications().into_iter().enumerate();
+    all.flat_map(|(at, spec)| {
+        let names: Vec<String> = spec.as_object().unwrap().keys().cloned().collect();
+        names.into_iter().map(move |name| (at, name))
     })
+    .collect()
+}
+
+/// The instructions of a specification and of what it is built on.
+fn all_instructions(rendered: &Rendered) -> Vec<String> {
+    let mut all = instructions(&rendered.dockerfile);
+    if let Some(base) = &rendered.base {
+        all.extend(all_instructions(base));
+    }
+    all
+}
+
+#[test]
+fn every_field_is_attacked() {
+    let schema = boxwright_spec::schema();
+    let known = schema.as_value()["properties"].as_object().unwrap().clone();
+    let attacked: std::collections::BTreeSet<String> =
+        fields().into_iter().map(|(_, name)| name).collect();
+    let missing: Vec<_> = known.keys().filter(|it| !attacked.contains(*it)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    let folder = project();
+    for spec in &specifications()[..4] {
+        rendered(spec, folder.path()).unwrap();
+    }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Every field at once may be refused; what is not refused changes no instruction.
+    /// Every field may be refused; what is not refused changes no instruction. The attack is all of a value, or comes
+    /// after one that is well-formed.
     #[test]
-    fn no_value_becomes_an_instruction_threat_22(value in hostile(), field in 0..14_usize) {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join("data")).unwrap();
-        let plain = whole(&|it| it.to_owned());
+    fn no_value_becomes_an_instruction_threat_22(
+        value in hostile(),
+        (at, name) in prop::sample::select(fields()),
+        is_all in any::<bool>(),
+    ) {
+        let folder = project();
+        let plain = specifications().swap_remove(at);
         let mut spec = plain.clone();
-        let names: Vec<String> = plain.as_object().unwrap().keys().cloned().collect();
-        let name = &names[field % names.len()];
-        replace(&mut spec[name], &value);
-        let expected = instructions(&rendered(&plain, folder.path()).unwrap().dockerfile);
+        replace(&mut spec[&name], &|old| if is_all { value.clone() } else { format!("{old}{value}") });
         match rendered(&spec, folder.path()) {
-            Ok(it) => prop_assert_eq!(expected, instructions(&it.dockerfile), "{}", it.dockerfile),
+            Ok(it) => {
+                let expected = all_instructions(&rendered(&plain, folder.path()).unwrap());
+                prop_assert_eq!(expected, all_instructions(&it), "{}", it.dockerfile);
+            }
+            Err(error) => prop_assert!(error.remedy().is_some() || !error.context().is_empty()),
+        }
+    }
+
+    /// The name of a variable is one, or is refused.
+    #[test]
+    fn a_name_of_a_variable_is_one_or_refused_threat_22(value in hostile()) {
+        let folder = project();
+        let spec = |name: &str| json!({ "base_image": "debian:12", "env": { name: "x" } });
+        if let Ok(it) = rendered(&spec(&value), folder.path()) {
+            let expected = rendered(&spec("A"), folder.path()).unwrap();
+            prop_assert_eq!(instructions(&it.dockerfile), instructions(&expected.dockerfile));
+        }
+    }
+
+    /// What stands in files, and how they are called, is in no instruction at all.
+    #[test]
+    fn files_are_in_no_instruction_threat_22(value in hostile(), at in 0..4_usize) {
+        let folder = project();
+        let spec = specifications().swap_remove(at);
+        let plain = rendered(&spec, folder.path()).unwrap();
+        for folders in ["data", "src"] {
+            std::fs::write(folder.path().join(folders).join(value.replace('/', "_")), &value).unwrap();
+        }
+        for text in ["r.txt", "uv.lock", "poetry.lock"] {
+            std::fs::write(folder.path().join(text), format!("a==1\n{value}\n")).unwrap();
+        }
+        let dependency = Value::from(format!("a {value}"));
+        let project = format!("[project]\ndependencies = [{dependency}]\n");
+        std::fs::write(folder.path().join("pyproject.toml"), project).unwrap();
+        match rendered(&spec, folder.path()) {
+            Ok(it) => {
+                prop_assert_eq!(plain.dockerfile, it.dockerfile);
+            }
             Err(error) => prop_assert!(error.remedy().is_some() || !error.context().is_empty()),
         }
     }
@@ -156,10 +262,12 @@ proptest! {
     }
 }
 
-fn replace(field: &mut Value, value: &str) {
+/// Changes every text of a field.
+fn replace(field: &mut Value, change: &dyn Fn(&str) -> String) {
     match field {
-        Value::Array(items) => items.iter_mut().for_each(|item| replace(item, value)),
-        Value::Object(fields) => fields.values_mut().for_each(|item| replace(item, value)),
-        other => *other = value.into(),
+        Value::Array(items) => items.iter_mut().for_each(|item| replace(item, change)),
+        Value::Object(fields) => fields.values_mut().for_each(|item| replace(item, change)),
+        Value::String(old) => *old = change(old),
+        _ => {}
     }
 }

@@ -170,6 +170,90 @@ fn what_litters_a_source_is_left_out() {
     assert_eq!(paths, ["source", "source/a.py"]);
 }
 
+/// Runs git in a project, with no settings of whoever runs the tests.
+async fn git(project: &Project, arguments: &[&str]) {
+    let folder = project.0.path();
+    let path = Host::system().variable("PATH").unwrap().to_owned();
+    let host =
+        Host::with_variables(folder, [("HOME", folder.display().to_string()), ("PATH", path)]);
+    let program = host.program("git").unwrap().arguments(&["-C"]).arguments(&[folder]);
+    let done = program.arguments(arguments).output(&[], std::time::Duration::from_secs(60)).await;
+    assert!(done.unwrap().succeeded(), "{arguments:?}");
+}
+
+/// What is copied of `source_root`, and what is told about it.
+async fn sources(project: &Project) -> (Vec<String>, Vec<String>) {
+    let path = Host::system().variable("PATH").unwrap().to_owned();
+    let host = Host::with_variables(project.0.path(), [("HOME", "/".to_owned()), ("PATH", path)]);
+    let file = SpecFile::read("spec.yaml", &host).unwrap();
+    let file = file.without_what_git_ignores(&host).await;
+    let rendered = render(&file, &Images::default()).unwrap();
+    (rendered.files.into_iter().map(|it| it.path).collect(), rendered.notes)
+}
+
+/// flytekit's `IgnoreGroup`: git, `.dockerignore`, and its standard patterns.
+#[tokio::test]
+async fn what_git_ignores_is_no_source_but_what_it_keeps_is() {
+    let spec = "base_image: debian:12\nsource_root: app\nsource_copy_mode: all\n";
+    let project = Project::new(spec)
+        .file("app/.gitignore", "*.log\nbuild/\n/env\n")
+        .file("app/.dockerignore", "notes\n")
+        .file("app/a.py", "")
+        .file("app/a.log", "")
+        .file("app/kept.log", "")
+        .file("app/build/out.bin", "")
+        .file("app/env/secret", "")
+        .file("app/notes", "")
+        .file("app/.cache/x", "")
+        .file("app/inner/.cache/x", "")
+        .file("app/inner/__pycache__/a.pyc", "");
+    let (all, notes) = sources(&project).await;
+    assert!(all.contains(&"source/a.log".to_owned()), "no repository, no rules: {all:?}");
+    assert!(notes.is_empty(), "{notes:?}");
+    git(&project, &["init", "--quiet"]).await;
+    git(&project, &["add", "--force", "app/kept.log"]).await;
+    let (found, notes) = sources(&project).await;
+    assert_eq!(
+        found,
+        [
+            "source",
+            "source/.dockerignore",
+            "source/.gitignore",
+            "source/a.py",
+            "source/inner",
+            "source/inner/.cache",
+            "source/inner/.cache/x",
+            "source/kept.log",
+        ]
+    );
+    assert!(notes.is_empty(), "{notes:?}");
+    // A repository may have settings that start a program: none is started.
+    let mark = project.0.path().join("started");
+    let command = format!("touch {}; false", mark.display());
+    git(&project, &["config", "core.fsmonitor", &command]).await;
+    assert_eq!(sources(&project).await.0, found);
+    assert!(!mark.exists(), "the program of the repository was started");
+    // A repository that git does not understand is told about, and hides nothing.
+    std::fs::write(project.0.path().join(".git/HEAD"), "rubbish").unwrap();
+    let (all, notes) = sources(&project).await;
+    assert!(all.contains(&"source/a.log".to_owned()), "{all:?}");
+    assert!(notes[0].starts_with("what git ignores in `"), "{notes:?}");
+}
+
+/// As flytekit's `copy`, which leaves nothing out.
+#[test]
+fn what_is_named_to_be_copied_is_copied_whole() {
+    let project = Project::new("base_image: debian:12\ncopy: [data]\n")
+        .file("data/.dockerignore", "*.log\n")
+        .file("data/a.log", "")
+        .file("data/.git/config", "")
+        .file("data/__pycache__/a.pyc", "");
+    let paths: Vec<String> = project.rendered().files.into_iter().map(|it| it.path).collect();
+    for path in ["copy/data/a.log", "copy/data/.git/config", "copy/data/__pycache__/a.pyc"] {
+        assert!(paths.contains(&path.to_owned()), "{paths:?}");
+    }
+}
+
 #[test]
 fn a_base_that_is_a_specification_is_built_first_and_named() {
     let project = Project::new("name: app\nregistry: a.b\nbase_image: base.yaml\n").file(

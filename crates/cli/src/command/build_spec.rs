@@ -17,7 +17,7 @@ use crate::exit_code::{Failure, Outcome};
 pub(super) async fn run(args: &BuildArgs, app: &App) -> Outcome {
     refuse_what_a_specification_says(args)?;
     let settings = app.settings(&args.engine)?;
-    let rendered = spec::read(&args.context, &settings, app)?;
+    let rendered = spec::read(&args.context, &settings, app).await?;
     if args.push && !rendered.has_registry {
         return Err(Error::new(ErrorKind::InvalidInput, "`--push` has nowhere to push to")
             .with_cause(format!("`{}` names no registry", args.context))

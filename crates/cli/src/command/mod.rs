@@ -33,7 +33,7 @@ use crate::exit_code::Outcome;
 pub(crate) async fn run(command: Command, app: &App) -> Outcome {
     match command {
         Command::Build(args) => build::run(&args, app).await,
-        Command::Spec(args) => spec::run(&args, app),
+        Command::Spec(args) => spec::run(&args, app).await,
         Command::Push(args) => push::run(&args, app).await,
         Command::Pull(args) => pull::run(&args, app).await,
         Command::Exists(args) => exists::run(&args, app).await,

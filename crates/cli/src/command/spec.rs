@@ -11,17 +11,17 @@ use crate::app::App;
 use crate::args::{EngineArgs, SpecArgs, SpecCommand};
 use crate::exit_code::Outcome;
 
-pub(super) fn run(args: &SpecArgs, app: &App) -> Outcome {
+pub(super) async fn run(args: &SpecArgs, app: &App) -> Outcome {
     match &args.command {
         SpecCommand::Render(args) => {
-            let rendered = read(&args.file, &app.settings(&EngineArgs::default())?, app)?;
+            let rendered = read(&args.file, &app.settings(&EngineArgs::default())?, app).await?;
             match &args.output {
                 None => app.console.data(&rendered.dockerfile)?,
                 Some(folder) => write(&rendered, folder, app)?,
             }
         }
         SpecCommand::Tag(args) => {
-            let rendered = read(&args.file, &app.settings(&EngineArgs::default())?, app)?;
+            let rendered = read(&args.file, &app.settings(&EngineArgs::default())?, app).await?;
             app.console.data(&rendered.image.to_string())?;
         }
         SpecCommand::Schema => app.console.json(&schema())?,
@@ -30,14 +30,15 @@ pub(super) fn run(args: &SpecArgs, app: &App) -> Outcome {
 }
 
 /// Reads and renders a specification, with the images that the settings name.
-pub(super) fn read(file: &str, settings: &Settings, app: &App) -> Result<Rendered> {
+pub(super) async fn read(file: &str, settings: &Settings, app: &App) -> Result<Rendered> {
     let usual = Images::default();
     let set = settings.spec();
     let images = Images {
         python: set.python_image.clone().unwrap_or(usual.python),
         micromamba: set.micromamba_image.clone().unwrap_or(usual.micromamba),
     };
-    render(&SpecFile::read(file, &app.host)?, &images)
+    let file = SpecFile::read(file, &app.host)?;
+    render(&file.without_what_git_ignores(&app.host).await, &images)
 }
 
 fn write(rendered: &Rendered, folder: &str, app: &App) -> Result<()> {
