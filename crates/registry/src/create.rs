@@ -9,7 +9,8 @@ use crate::advice;
 /// Such a program asks a server far away.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Creates the repository of `image`, by `aws` on Amazon ECR and `gcloud` on Google Artifact Registry.
+/// Creates the repository of `image`, by `aws` on Amazon ECR and `gcloud` on Google Artifact Registry. One that is there
+/// already is no error.
 ///
 /// # Errors
 ///
@@ -38,6 +39,10 @@ pub async fn create_repository(host: &Host, image: &ImageRef) -> Result<()> {
         return Ok(());
     }
     let words = String::from_utf8_lossy(&output.stderr);
+    // Somebody was faster, such as another build of the same repository.
+    if ["RepositoryAlreadyExistsException", "ALREADY_EXISTS"].iter().any(|it| words.contains(it)) {
+        return Ok(());
+    }
     let words =
         words.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("it said nothing");
     Err(cannot(ErrorKind::Unauthorized)

@@ -9,15 +9,12 @@ use std::sync::Arc;
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
+use crate::connect;
 use crate::file_server::{Page, answer};
 use crate::registries::certificates;
-
-/// The longest request to connect.
-const LONGEST: usize = 8 << 10;
 
 /// A proxy on a loopback port that answers for one host itself, over TLS. It ends when it is dropped.
 #[derive(Debug)]
@@ -79,18 +76,9 @@ async fn serve(
     acceptor: &TlsAcceptor,
     pages: &Arc<BTreeMap<String, Page>>,
 ) -> io::Result<()> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        if head.len() > LONGEST {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-        // What follows the head is TLS, of which nothing may be taken.
-        head.push(stream.read_u8().await?);
+    if connect::agree(&mut stream, |it| it == host).await?.is_none() {
+        return Ok(());
     }
-    if !head.starts_with(format!("CONNECT {host}:443 ").as_bytes()) {
-        return stream.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n").await;
-    }
-    stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
     let stream = acceptor.accept(stream).await?;
     let pages = pages.clone();
     let service = hyper::service::service_fn(move |request| {

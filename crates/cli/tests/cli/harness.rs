@@ -114,7 +114,7 @@ impl Home {
 }
 
 /// The program with the fake engine is an example of this package; cargo builds it with the tests.
-fn fake_program() -> PathBuf {
+pub(crate) fn fake_program() -> PathBuf {
     let folder = Path::new(env!("CARGO_BIN_EXE_boxwright")).parent().unwrap();
     let program = folder.join("examples/boxwright-fake");
     assert!(program.is_file(), "build it first: cargo build -p boxwright-cli --examples");

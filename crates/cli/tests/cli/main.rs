@@ -5,8 +5,10 @@
 mod build;
 mod check;
 mod compare;
+mod create_repository;
 mod daemons;
 mod full_disk;
+mod guides;
 mod harness;
 mod images;
 mod outputs;
@@ -17,3 +19,4 @@ mod spec;
 mod store;
 mod transfer;
 mod usage;
+mod vendor;

@@ -42,8 +42,10 @@ impl Access {
             }
             Self::Token { .. } => {
                 let host = headers.get(header::HOST).and_then(|value| value.to_str().ok());
+                // Behind a proxy a registry has a name of its own, and is spoken with over TLS.
+                let scheme = if host?.contains(':') { "http" } else { "https" };
                 let mut challenge =
-                    format!("Bearer realm=\"http://{}/token\",service=\"fake\"", host?);
+                    format!("Bearer realm=\"{scheme}://{}/token\",service=\"fake\"", host?);
                 if let Some(repository) = repository {
                     challenge += &format!(",scope=\"repository:{repository}:pull,push\"");
                 }
@@ -66,7 +68,8 @@ impl Access {
         let field = |name: &str| {
             body.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
         };
-        let by_form = field("username") == Some(user) && field("password") == Some(password);
+        let by_form = field("username") == Some(user) && field("password") == Some(password)
+            || field("refresh_token") == Some(password);
         let right = basic(user, password);
         if shown.is_none_or(|shown| shown != right) && !by_form {
             return answer::error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "wrong password");

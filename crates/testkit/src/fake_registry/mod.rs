@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use boxwright_core::Digest;
@@ -67,6 +69,9 @@ pub enum Answer {
 struct State {
     access: Access,
     faults: Vec<Fault>,
+    is_public: AtomicBool,
+    /// Where there is a file for each repository, if a push creates none.
+    repositories: Option<PathBuf>,
     store: Mutex<Store>,
 }
 
@@ -87,6 +92,12 @@ struct Store {
 impl State {
     fn store(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns whether a repository was created: by its name, or as a part of one, as at Google.
+    fn has(&self, repository: &str) -> bool {
+        let Some(folder) = &self.repositories else { return true };
+        folder.join(repository).ancestors().any(std::path::Path::is_file)
     }
 }
 
@@ -119,11 +130,50 @@ impl FakeRegistry {
         faults: Vec<Fault>,
         tls: Option<TlsAcceptor>,
     ) -> std::io::Result<Self> {
+        let state = State {
+            access,
+            faults,
+            is_public: AtomicBool::new(false),
+            repositories: None,
+            store: Mutex::default(),
+        };
+        Self::listen(state, tls).await
+    }
+
+    /// Starts a registry where a push creates no repository: it has those that there is a file for in `folder`, such as
+    /// `team/api`.
+    ///
+    /// # Errors
+    ///
+    /// When no loopback port can be had.
+    pub async fn without_repositories(access: Access, folder: PathBuf) -> std::io::Result<Self> {
+        let state = State {
+            access,
+            faults: Vec::new(),
+            is_public: AtomicBool::new(false),
+            repositories: Some(folder),
+            store: Mutex::default(),
+        };
+        Self::listen(state, None).await
+    }
+
+    async fn listen(state: State, tls: Option<TlsAcceptor>) -> std::io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
-        let state = Arc::new(State { access, faults, store: Mutex::default() });
+        let state = Arc::new(state);
         let task = tokio::spawn(accept(listener, state.clone(), tls));
         Ok(Self { address, state, task })
+    }
+
+    /// Lets everyone read from now on.
+    pub fn make_public(&self) {
+        self.state.is_public.store(true, Ordering::SeqCst);
+    }
+
+    /// Returns where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Returns host and port, as they stand in names of images.

@@ -2,6 +2,8 @@
 //!
 //! Source: OCI distribution specification 1.1.
 
+use std::sync::atomic::Ordering;
+
 use boxwright_core::Digest;
 use boxwright_image::manifest::digest_of;
 use bytes::Bytes;
@@ -83,8 +85,15 @@ pub(super) async fn serve(state: &State, request: Request<Incoming>) -> Result<R
         let body = read(body, BODY_LIMIT).await;
         return Ok(state.access.token(&parts.headers, &String::from_utf8_lossy(&body)));
     }
-    if let Some(refusal) = state.access.refuse(&parts.headers, target.repository()) {
+    let reads = matches!(parts.method, Method::GET | Method::HEAD) && target.repository().is_some();
+    if !(reads && state.is_public.load(Ordering::SeqCst))
+        && let Some(refusal) = state.access.refuse(&parts.headers, target.repository())
+    {
         return Ok(refusal);
+    }
+    if let Some(repository) = target.repository().filter(|it| !state.has(it)) {
+        let words = format!("The repository with name '{repository}' does not exist");
+        return Ok(unknown(&words));
     }
     let body = read(body, BODY_LIMIT).await;
     let query = parts.uri.query().unwrap_or_default();
