@@ -89,6 +89,9 @@ impl Document {
         if bytes.trim_ascii_start().starts_with(b"<") {
             return Err(Failure::protocol(
                 "the registry answered with a page instead of a manifest",
+            )
+            .with_remedy(
+                "check the host in the name; a proxy or a page to sign in may answer in its place",
             ));
         }
         let raw: Raw = serde_json::from_slice(&bytes)

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic in a test is a failed test with its place")]
 
+mod bad_input;
 mod build;
 mod check;
 mod compare;

@@ -147,6 +147,10 @@ impl<'a> Helper<'a> {
             format!("the credential helper `{}` does not work", self.program),
         )
         .with_cause(cause)
+        .with_remedy(format!(
+            "install `{0}` again, or take its name out of `credsStore` or `credHelpers` in the credentials file",
+            self.program
+        ))
     }
 }
 

@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use boxwright_core::{Credential, Credentials, DOCKER_HUB, ErrorKind};
 use bytes::Bytes;
-use reqwest::header::HeaderMap;
+use reqwest::header::{HeaderMap, LOCATION};
 use reqwest::{Method, Response, StatusCode, Url};
 use tokio::sync::{Mutex as AsyncMutex, OnceCell};
 
 use crate::auth::{Access, Challenge, Token};
 use crate::failure::{Failure, Outcome};
 use crate::http::{Body, Request, Transport, is_html, read_bytes};
+use crate::resolve::digest_of;
 use crate::retries::Retries;
 
 /// How long finding out whether a loopback port speaks TLS may take.
@@ -129,7 +130,7 @@ impl Endpoint {
         loop {
             let answer = self.transport.send(request, Body::Own, sent.header.as_ref()).await?;
             if answer.status().is_success() {
-                return Ok(answer);
+                return self.written(request, answer);
             }
             let retried = self.better(access, &request.url, &answer, &sent).await?;
             let Some(next) = retried else { return Err(self.refused(answer, &sent).await) };
@@ -150,7 +151,7 @@ impl Endpoint {
         let body = Body::Stream(stream, length);
         let answer = self.transport.send(request, body, sent.header.as_ref()).await?;
         if answer.status().is_success() {
-            return Ok(answer);
+            return self.written(request, answer);
         }
         if answer.status() == StatusCode::UNAUTHORIZED {
             self.tokens.lock().await.remove(&access.scopes());
@@ -170,6 +171,24 @@ impl Endpoint {
             .with_remedy("name the registry's own host, such as `ghcr.io` for GitHub"));
         }
         Ok(())
+    }
+
+    /// Refuses a page in the answer to what writes: nothing was written. What registries answer then has another status,
+    /// or says where; some of them call that HTML too. What is read shows by itself what it is.
+    fn written(&self, request: &Request, answer: Response) -> Outcome<Response> {
+        let writes = [Method::POST, Method::PUT, Method::PATCH].contains(&request.method);
+        let is_page = answer.status() == StatusCode::OK
+            && is_html(answer.headers())
+            && !answer.headers().contains_key(LOCATION)
+            && digest_of(answer.headers()).is_none();
+        if writes && is_page {
+            return Err(Failure::protocol(format!(
+                "`{}` answered with an HTML page, as no registry does",
+                self.name
+            ))
+            .with_remedy(format!("check that `{}` is a registry and not a proxy", self.name)));
+        }
+        Ok(answer)
     }
 
     async fn base(&self) -> Outcome<&Url> {

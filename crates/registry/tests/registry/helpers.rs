@@ -37,6 +37,10 @@ async fn helpers_answer_in_many_ways_threat_33() {
                 assert!(told.contains(says), "{told}");
                 assert!(told.contains("`docker-credential-h`"), "{told}");
                 assert!(told.contains("[named in: "), "{told}");
+                assert!(
+                    error.remedy().is_some_and(|it| it.contains("docker-credential-h")),
+                    "{told}"
+                );
                 assert!(!told.contains("canary"), "{told}");
             }
             (is, expected) => panic!("{script}: {is:?} instead of {expected:?}"),

@@ -362,3 +362,42 @@ async fn a_registry_that_stores_something_else_is_found_out_threat_30() {
     let error = client().push(&name, &image.manifest, &image.store()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Protocol);
 }
+
+/// A page to sign in, in the place of the registry, says yes to everything.
+#[tokio::test]
+async fn a_page_in_the_place_of_the_registry_took_nothing() {
+    let image = image("amd64", 10);
+    for only_manifests in [false, true] {
+        let registry = Registry::default();
+        let server = Server::start(move |seen| {
+            match !only_manifests || seen.is("PUT", "/v2/api/manifests/1") {
+                true => Answer::new(200).with("Content-Type", "text/html").body("<p>Welcome"),
+                false => registry.answer(seen),
+            }
+        })
+        .await;
+        let name = name(&server.address, "api:1");
+        let error = client().push(&name, &image.manifest, &image.store()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Protocol);
+        assert!(error.remedy().unwrap().contains("not a proxy"), "{}", told(&error));
+    }
+}
+
+/// Quay calls its empty answers HTML.
+#[tokio::test]
+async fn an_answer_that_is_called_html_and_says_where_is_one() {
+    let image = image("amd64", 10);
+    let registry = Arc::new(Registry::default());
+    let server = Server::start({
+        let registry = Arc::clone(&registry);
+        move |seen| {
+            let answer = registry.answer(seen);
+            let writes = ["POST", "PUT", "PATCH"].contains(&seen.method.as_str());
+            if writes { answer.with("Content-Type", "text/html; charset=utf-8") } else { answer }
+        }
+    })
+    .await;
+    let name = name(&server.address, "api:1");
+    client().push(&name, &image.manifest, &image.store()).await.unwrap();
+    check(&registry, &image, "1");
+}
