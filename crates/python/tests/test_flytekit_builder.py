@@ -59,6 +59,29 @@ def test_a_build_returns_the_name_with_the_digest(program, tmp_path):
     assert f"--secret=id=secret_0,src={tmp_path / 'token'}" in words
 
 
+def test_flytekit_is_installed_by_itself_and_what_is_ignored_is_not_copied(monkeypatch, tmp_path):
+    """Context and Dockerfile are flytekit's own: what is handed to the program has its version, and its ignore rules."""
+    from flytekit import __version__
+    from flytekit.constants import CopyFileDetection
+
+    kept, path = tmp_path / "kept", tmp_path / "program"
+    path.write_text(
+        "#!/bin/sh\n"
+        f'for word; do case "$word" in --metadata-file=*) echo "{{}}" > "${{word#*=}}" ;; esac; done\ncp -r "$word" {kept}\n'
+    )
+    path.chmod(0o755)
+    monkeypatch.setenv("BOXWRIGHT_PROGRAM", str(path))
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in ("flow.py", "notes", "flow.pyc"):
+        (source / name).write_text("")
+    (source / ".dockerignore").write_text("notes\n")
+    image = spec(packages=["six"], source_root=str(source), source_copy_mode=CopyFileDetection.ALL)
+    BoxwrightImageSpecBuilder().build_image(image)
+    assert (kept / "requirements_uv.txt").read_text().split() == ["six", f"flytekit=={__version__}"]
+    assert sorted(it.name for it in (kept / "src").iterdir()) == [".dockerignore", "flow.py"]
+
+
 def test_nothing_is_pushed_when_that_is_turned_off(program, monkeypatch):
     said = program()
     monkeypatch.setenv("FLYTE_PUSH_IMAGE_SPEC", "False")
