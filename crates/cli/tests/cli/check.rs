@@ -79,6 +79,33 @@ async fn who_pulls_decides_whether_it_can_be_pulled() {
     assert_eq!(registry.manifest("acme/app", "1"), Some(digest), "nothing was changed");
 }
 
+/// Three requests and one for each blob, whatever the registry wants to know before it answers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_question_takes_few_requests() {
+    let (user, password) = ("ann".to_owned(), "secret".to_owned());
+    let by_token = Access::Token { user: user.clone(), password: password.clone() };
+    for access in [Access::Open, Access::Password { user, password }, by_token] {
+        let registry = FakeRegistry::start(access.clone(), Vec::new(), None).await.unwrap();
+        let home = home().variable("BOXWRIGHT_REGISTRY_USER", "ann");
+        let home = home.variable("BOXWRIGHT_REGISTRY_PASSWORD", "secret");
+        let image = pushed(&home, &registry);
+        // A config and a layer.
+        let blobs = 2;
+        let platform = boxwright_core::Platform::of_this_machine().to_string();
+        for (question, most) in [
+            (vec!["exists", &image], 3),
+            (vec!["exists", &image, "--platform", &platform], 3 + blobs),
+            (vec!["check", &image], 3 + blobs),
+        ] {
+            let before = registry.requests().len();
+            let run = tokio::task::block_in_place(|| home.real(&question));
+            assert_eq!(run.code, 0, "{run}");
+            let asked = registry.requests().split_off(before);
+            assert!(asked.len() <= most, "{access:?}, {question:?}: {asked:?}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn credentials_that_cannot_be_had_are_the_requests_fault() {
     let registry = FakeRegistry::open().await.unwrap();
