@@ -2,10 +2,15 @@
 
 use std::sync::Arc;
 
-use boxwright_core::{Catalog, Detection, Engine, Error, Host, Instance};
+use boxwright_core::{Catalog, Detection, Engine, Error, ErrorKind, Host, Instance, Result};
 use boxwright_engines::explain::PORTABLE;
+use tempfile::TempDir;
 
 use crate::environment::Environment;
+use crate::made::OwnStore;
+
+/// The variable that names the folder of Boxwright's store.
+const STORE: &str = "BOXWRIGHT_STORE";
 
 /// One engine that cases are run on, opened with one of its builders.
 #[derive(Clone, Debug)]
@@ -22,6 +27,18 @@ pub struct Column {
     pub auto: Arc<dyn Engine>,
     /// The first engine of the run that builds portably: what it makes is what every portable builder makes.
     pub reference: Option<Arc<dyn Engine>>,
+    /// The store that portable builds of this column go through, and no other column's.
+    pub store: OwnStore,
+    /// Whether its builds have a fixed time and the same label in every column, so that their digests can be compared.
+    pub is_fixed: bool,
+}
+
+impl Column {
+    /// Returns whether the portable builder builds here, whatever is built.
+    #[must_use]
+    pub fn is_portable(&self) -> bool {
+        self.engine.info().builder == PORTABLE
+    }
 }
 
 /// An engine that no case can be run on.
@@ -81,18 +98,27 @@ impl Columns {
             named => named.iter().map(|builder| Some(builder.as_str())).collect(),
         };
         let is_only = builders.len() == 1;
-        let auto = catalog.open(instance, None, host).await;
         for builder in builders {
             let name = name(instance, builder.filter(|_| !is_only));
-            match catalog.open(instance, builder, host).await {
-                Ok(engine) => {
+            match open(catalog, host, instance, builder).await {
+                Ok((engine, auto, store)) => {
                     let environment = environment.clone();
                     // A socket, or a folder of this machine.
                     let is_local = instance.endpoint.starts_with("unix:")
                         || instance.endpoint.starts_with('/');
-                    let auto = auto.as_ref().unwrap_or(&engine).clone();
                     let reference = None;
-                    self.push(Column { name, engine, environment, is_local, auto, reference });
+                    let mut column = Column {
+                        name,
+                        engine,
+                        environment,
+                        is_local,
+                        auto,
+                        reference,
+                        store,
+                        is_fixed: false,
+                    };
+                    column.is_fixed = column.is_portable();
+                    self.push(column);
                 }
                 Err(error) => self.missing.push(Missing {
                     engine: instance.engine.to_string(),
@@ -119,14 +145,20 @@ impl Columns {
         self.ready.push(column);
     }
 
+    /// Compares no digests, unless every column builds portably: the time of files that other builders keep would be
+    /// another one.
+    pub fn keep_times_of_native_builds(&mut self) {
+        let all_portable = self.ready.iter().all(Column::is_portable);
+        self.ready.iter_mut().for_each(|column| column.is_fixed = all_portable);
+    }
+
     /// Gives all that build portably one of them to be compared with: the last one that publishes to no daemon, where
     /// others would remove the same image at the same time.
     pub fn compare_portable(&mut self) {
-        let is_portable = |column: &Column| column.engine.info().builder == PORTABLE;
-        let portable = self.ready.iter().rev().filter(|column| is_portable(column));
+        let portable = self.ready.iter().rev().filter(|column| column.is_portable());
         let chosen = portable.min_by_key(|column| column.engine.image_store().is_some());
         let Some(reference) = chosen.map(|column| column.engine.clone()) else { return };
-        for column in self.ready.iter_mut().filter(|column| is_portable(column)) {
+        for column in self.ready.iter_mut().filter(|column| column.is_portable()) {
             column.reference = Some(reference.clone());
         }
     }
@@ -136,6 +168,38 @@ impl Columns {
         other.ready.into_iter().for_each(|column| self.push(column));
         self.missing.extend(other.missing);
     }
+}
+
+/// Opens an instance with a builder, and where the build decides, both with a store that no other column has: what one
+/// column made is never the result of another.
+async fn open(
+    catalog: &Catalog,
+    host: &Host,
+    instance: &Instance,
+    builder: Option<&str>,
+) -> Result<(Arc<dyn Engine>, Arc<dyn Engine>, OwnStore)> {
+    let folder = temporary(host)?;
+    let host = host.with_variable(STORE, folder.path());
+    let engine = catalog.open(instance, builder, &host).await?;
+    let auto = match builder {
+        None => engine.clone(),
+        Some(_) => catalog.open(instance, None, &host).await.unwrap_or_else(|_| engine.clone()),
+    };
+    Ok((engine, auto, OwnStore::new(instance, folder)))
+}
+
+/// Makes a folder where the machine's own store is told to be, else where temporary files are.
+fn temporary(host: &Host) -> Result<TempDir> {
+    let parent = host.path_variable(STORE).map(|store| host.absolute(&store));
+    let parent = parent.unwrap_or_else(|| host.temporary_folder());
+    let made = std::fs::create_dir_all(&parent)
+        .and_then(|()| tempfile::Builder::new().prefix("conformance-").tempdir_in(&parent));
+    made.map_err(|error| {
+        let message = format!("cannot make a folder in `{}`", parent.display());
+        Error::new(ErrorKind::Unavailable, message)
+            .with_source(error)
+            .with_remedy(format!("set `{STORE}` to a folder that can be written"))
+    })
 }
 
 fn name(instance: &Instance, builder: Option<&str>) -> String {

@@ -1,11 +1,13 @@
 //! The command: `boxwright conformance`, and `boxwright-conformance` where only the suite is wanted.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use boxwright_core::{Catalog, Error, ErrorKind, Host, Result};
+use boxwright_engines::explain::PORTABLE;
 use boxwright_testkit::{FakeEngine, FakeProvider, Registries};
 use clap::Args;
 
@@ -15,7 +17,7 @@ use crate::corpus::{self, Images};
 use crate::environment::Environment;
 use crate::report::terminal::{self, Style};
 use crate::report::{Report, html, json, junit};
-use crate::runner::Run;
+use crate::runner::{Outcome, Run};
 use crate::{cases, probes};
 
 /// What to run, on what, and where to write it down.
@@ -54,6 +56,10 @@ pub struct Arguments {
     /// Runs the cases of other builders in DIR instead: one corpus, or a folder of several. May be given several times
     #[arg(long, value_name = "DIR")]
     pub corpus: Vec<PathBuf>,
+    /// Compares the digests of portable builds also with those in this report.json of another run, on the same base
+    /// images. May be given several times
+    #[arg(long, value_name = "FILE")]
+    pub digests_of: Vec<PathBuf>,
     /// Uses the image TO where a case of a corpus names FROM, a repository or the beginning of one. May be given
     /// several times
     #[arg(long, value_name = "FROM=TO", requires = "corpus")]
@@ -94,6 +100,7 @@ pub async fn run(
     let columns = columns(arguments, host).await?;
     let mut run = Run::new(cases, columns.ready);
     run.parallel = arguments.parallel.unwrap_or(run.parallel);
+    run.others = others(arguments, &run.columns, host)?;
     run.evidence =
         arguments.report_dir.as_ref().map(|folder| host.absolute(folder).join("failures"));
     let start = Instant::now();
@@ -128,6 +135,35 @@ fn write_files(report: &Report, folder: &std::path::Path) -> Result<(), Failure>
     json::write(report, &folder.join("report.json"))?;
     html::write(report, &folder.join("report.html"))?;
     junit::write(report, &folder.join("junit.xml"))
+}
+
+/// Reads what other runs made on their portable columns. One that is called as a column of this run, or of a report
+/// before it, is called after its report too.
+pub(crate) fn others(
+    arguments: &Arguments,
+    columns: &[Column],
+    host: &Host,
+) -> Result<Vec<Outcome>> {
+    let mut names: BTreeSet<String> = columns.iter().map(|column| column.name.clone()).collect();
+    let mut all = Vec::new();
+    for file in &arguments.digests_of {
+        let report = json::read(&host.absolute(file)).map_err(|failure| {
+            let message = format!("cannot read the report `{}`", file.display());
+            Error::new(ErrorKind::InvalidInput, message)
+                .with_cause(failure.to_string())
+                .with_remedy("name the `report.json` that a run with `--report-dir` wrote")
+        })?;
+        for column in report.columns.iter().filter(|column| column.builder == PORTABLE) {
+            let mut name = column.name.clone();
+            if !names.insert(name.clone()) {
+                name = format!("{name} of {}", file.display());
+                names.insert(name.clone());
+            }
+            let of_it = report.results.iter().filter(|it| it.column == column.name);
+            all.extend(of_it.map(|it| Outcome { column: name.clone(), ..it.clone() }));
+        }
+    }
+    Ok(all)
 }
 
 fn select(arguments: &Arguments) -> Result<Vec<Case>> {

@@ -12,13 +12,21 @@ use boxwright_core::{
 use tempfile::TempDir;
 
 use crate::artifact::Image;
-use crate::case::{CaseResult, Failure};
+use crate::case::{CaseResult, Failure, Runnable};
 use crate::column::Column;
 use crate::environment::{Environment, RegistryKind};
 use crate::log::{Log, Recorder};
+use crate::made::Made;
+use crate::one_digest::left;
 
 /// The label on every image that a case builds.
 pub(crate) const LABEL: &str = "dev.boxwright.conformance";
+
+/// The build argument that says which time images have.
+const EPOCH_ARGUMENT: &str = "SOURCE_DATE_EPOCH";
+
+/// The time of images that are compared, in seconds since 1970.
+const EPOCH: &str = "1700000000";
 
 /// What one case on one engine may use. Cheap to clone.
 ///
@@ -32,6 +40,10 @@ struct Inner {
     host: Host,
     /// The case's words in names: the run, the column and the case.
     slug: String,
+    /// The case's words in images: the case alone where columns are compared, so that their images are the same.
+    words: String,
+    /// Seconds since 1970, as `SOURCE_DATE_EPOCH` has them, where the images have no other time.
+    epoch: Option<&'static str>,
     path: PathBuf,
     /// Goes when the case has ended; the names of what it made are needed until all have.
     folder: Mutex<Option<TempDir>>,
@@ -42,6 +54,7 @@ struct Inner {
     made: Mutex<Vec<LocalImage>>,
     logs: Mutex<Vec<Log>>,
     images: Mutex<Vec<Image>>,
+    builds: Mutex<Vec<Option<Made>>>,
     note: Mutex<Option<String>>,
 }
 
@@ -55,21 +68,26 @@ pub struct Attempt<T> {
 }
 
 impl Cx {
-    /// Returns what the case `id` may use on `column`.
+    /// Returns what a case may use on `column`.
     ///
     /// # Errors
     ///
     /// [`Failure::Harness`] when no folder can be made.
-    pub fn new(column: &Column, host: &Host, run: &str, id: &str) -> CaseResult<Self> {
+    pub fn new(column: &Column, host: &Host, run: &str, case: &impl Runnable) -> CaseResult<Self> {
         let folder = tempfile::Builder::new()
             .prefix("boxwright-conformance-")
             .tempdir_in(host.temporary_folder())?;
         // Engines of other users read the context through this process, so nothing needs to be open to them.
         std::fs::create_dir(folder.path().join("context"))?;
+        let slug = slug(run, &column.name, &case.slug());
+        let words = if column.is_fixed { case.slug() } else { slug.clone() };
+        let epoch = Some(EPOCH).filter(|_| column.is_fixed && !left::is_about_times(case.id()));
         Ok(Self(Arc::new(Inner {
             column: column.clone(),
             host: host.clone(),
-            slug: slug(run, &column.name, id),
+            slug,
+            words,
+            epoch,
             path: folder.path().to_owned(),
             folder: Mutex::new(Some(folder)),
             cancel: CancellationToken::new(),
@@ -78,6 +96,7 @@ impl Cx {
             made: Mutex::default(),
             logs: Mutex::default(),
             images: Mutex::default(),
+            builds: Mutex::default(),
             note: Mutex::default(),
         })))
     }
@@ -120,6 +139,13 @@ impl Cx {
     #[must_use]
     pub fn slug(&self) -> &str {
         &self.0.slug
+    }
+
+    /// Returns the words that are in images of the case, and in those of no other. Columns whose images are compared
+    /// have the same ones.
+    #[must_use]
+    pub fn words(&self) -> &str {
+        &self.0.words
     }
 
     /// Returns the machine.
@@ -285,7 +311,7 @@ impl Cx {
     pub fn new_request(&self, context: ContextSource) -> CaseResult<BuildRequest> {
         let mut request = BuildRequest::new(context);
         request.tags = vec![self.name()?];
-        request.labels.insert(LABEL.to_owned(), self.0.slug.clone());
+        request.labels.insert(LABEL.to_owned(), self.0.words.clone());
         Ok(request)
     }
 
@@ -301,12 +327,40 @@ impl Cx {
         session: Session,
     ) -> Attempt<BuildOutput> {
         request.tags.iter().for_each(|tag| self.will_make(tag.clone()));
+        let number = self.begin_build();
+        let mut request = request.clone();
+        if let Some(epoch) = self.0.epoch {
+            request.build_args.entry(EPOCH_ARGUMENT.to_owned()).or_insert_with(|| epoch.to_owned());
+        }
+        let request = &request;
         let call = |session| async move { self.engine().build(request, &session).await };
         let attempt = self.record(session, call).await;
         if let Ok(output) = &attempt.result {
             self.will_make(output.id.clone());
+            self.end_build(number, output).await;
         }
         attempt
+    }
+
+    /// Numbers a build, before anything can be at the same time.
+    fn begin_build(&self) -> usize {
+        let mut builds = lock(&self.0.builds);
+        builds.push(None);
+        builds.len() - 1
+    }
+
+    async fn end_build(&self, number: usize, output: &BuildOutput) {
+        let made = if self.0.column.is_portable() {
+            self.0.column.store.made(output).await
+        } else {
+            Made { id: output.id.clone(), digest: None }
+        };
+        lock(&self.0.builds)[number] = Some(made);
+    }
+
+    /// Returns what the builds of the case made, in their order. `None`: it made nothing.
+    pub(crate) fn builds(&self) -> Vec<Option<Made>> {
+        lock(&self.0.builds).clone()
     }
 
     /// Makes one call with its events recorded.

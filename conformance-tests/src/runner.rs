@@ -14,9 +14,10 @@ use tokio::sync::RwLock;
 use crate::case::{Case, CaseResult, Failure, Runnable};
 use crate::column::Column;
 use crate::cx::Cx;
+use crate::made::Made;
 use crate::tidy::Tidy;
 use crate::verdict::Verdict;
-use crate::{divergence, evidence};
+use crate::{divergence, evidence, one_digest};
 
 /// How long a case may take, unless a run says otherwise.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -41,6 +42,8 @@ pub struct Run<C = Case> {
     pub grace: Duration,
     /// Where evidence of what did not pass is kept.
     pub evidence: Option<PathBuf>,
+    /// What portable columns of other runs made of the cases, to compare digests with.
+    pub others: Vec<Outcome>,
 }
 
 impl<C: Runnable> Run<C> {
@@ -48,11 +51,13 @@ impl<C: Runnable> Run<C> {
     #[must_use]
     pub fn new(cases: Vec<C>, columns: Vec<Column>) -> Self {
         let name = format!("run-{:x}-{:x}", std::process::id(), nanoseconds());
-        Self { name, cases, columns, parallel: 8, limit: LIMIT, grace: GRACE, evidence: None }
+        let (evidence, others) = (None, Vec::new());
+        Self { name, cases, columns, parallel: 8, limit: LIMIT, grace: GRACE, evidence, others }
     }
 
     /// Runs every case on every engine, and reports each to `progress` as it ends. The outcomes are in the
-    /// order of the cases, and of the engines for each; last comes whether all that was made is gone.
+    /// order of the cases, and of the engines for each; last come whether portable builds have one digest, and whether
+    /// all that was made is gone.
     pub async fn run(&self, host: &Host, mut progress: impl FnMut(&Outcome)) -> Vec<Outcome> {
         let mut gates: BTreeMap<&str, Arc<RwLock<()>>> = BTreeMap::new();
         let columns = self.columns.iter().map(|column| {
@@ -81,6 +86,10 @@ impl<C: Runnable> Run<C> {
         drop(ended);
         outcomes.sort_by_key(|(number, _)| *number);
         let mut outcomes: Vec<Outcome> = outcomes.into_iter().map(|(_, outcome)| outcome).collect();
+        for outcome in one_digest::judge(&self.columns, &outcomes, &self.others).await {
+            progress(&outcome);
+            outcomes.push(outcome);
+        }
         for outcome in join_all(tidies.iter().map(|tidy| tidy.after(host, &self.name))).await {
             progress(&outcome);
             outcomes.push(outcome);
@@ -108,6 +117,7 @@ impl<C: Runnable> Run<C> {
             seconds: start.elapsed().as_secs_f64(),
             evidence: None,
             note: None,
+            builds: Vec::new(),
         };
         let capabilities = column.engine.capabilities();
         for &need in case.needs() {
@@ -116,7 +126,7 @@ impl<C: Runnable> Run<C> {
                 return outcome(Verdict::Unsupported { reason, remedy });
             }
         }
-        let cx = match Cx::new(column, host, &self.name, &case.slug()) {
+        let cx = match Cx::new(column, host, &self.name, case) {
             Ok(cx) => cx,
             Err(failure) => return outcome(Verdict::Broken { reason: failure.to_string() }),
         };
@@ -132,6 +142,7 @@ impl<C: Runnable> Run<C> {
         };
         let mut outcome = outcome(with_declarations(case, column, found));
         outcome.note = cx.noted();
+        outcome.builds = cx.builds();
         if outcome.verdict.is_failure()
             && let Some(folder) = &self.evidence
         {
@@ -256,6 +267,9 @@ pub struct Outcome {
     /// What the case noted, such as a digest.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub note: Option<String>,
+    /// What its builds made, in their order. `None`: one made nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub builds: Vec<Option<Made>>,
 }
 
 impl Outcome {

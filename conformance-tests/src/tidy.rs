@@ -64,6 +64,7 @@ impl<'a> Tidy<'a> {
             seconds: start.elapsed().as_secs_f64(),
             evidence: None,
             note: None,
+            builds: Vec::new(),
         }
     }
 

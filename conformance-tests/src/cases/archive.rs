@@ -80,7 +80,7 @@ pub(super) const CASES: &[Case] = &[
 async fn built(cx: &Cx) -> CaseResult<boxwright_core::BuildOutput> {
     cx.write("file", 0o640, "content that is looked for")?;
     let request = cx.request("FROM scratch\n")?;
-    let text = format!("FROM scratch\nCOPY file /file\nLABEL name={}\n", request.tags[0]);
+    let text = format!("FROM scratch\nCOPY file /file\nLABEL name={}\n", cx.words());
     cx.write("Dockerfile", 0o644, text)?;
     Ok(cx.attempt(&request).await.result?)
 }

@@ -128,8 +128,8 @@ async fn whole_context(cx: Cx) -> CaseResult {
 }
 
 async fn many_files(cx: Cx) -> CaseResult {
-    // Words of the case's own, so that no daemon has the files from an earlier build.
-    let own = cx.name()?.to_string();
+    // Words of the case's own, so that no daemon has the files from another case.
+    let own = cx.words();
     for number in 0..3000 {
         cx.write(&format!("many/{}/{number}", number % 20), 0o644, format!("{own} {number}"))?;
     }

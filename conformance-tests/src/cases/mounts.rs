@@ -82,9 +82,9 @@ async fn bind_relative(cx: Cx) -> CaseResult {
     Ok(())
 }
 
-/// A stage that no earlier run left in the cache, and one that mounts it.
+/// A stage that no other case left in the cache, and one that mounts it.
 fn two_stages(cx: &Cx, word: &str) -> CaseResult<String> {
-    let (base, name) = (cx.base()?, cx.name()?);
+    let (base, name) = (cx.base()?, cx.words());
     Ok(format!(
         "FROM {base} AS other\nRUN mkdir /made && echo {name} > /made/file\nFROM {base}\nENV word={word}\n\
          RUN --mount=type=bind,from=other,source=/made,target=/mnt cat /mnt/file > /out\n"
@@ -106,14 +106,17 @@ async fn from_a_cached_stage(cx: Cx) -> CaseResult {
 }
 
 async fn cache(cx: Cx) -> CaseResult {
-    // Its own id, so that no other case and no earlier run has written to it.
-    let id = cx.name()?.repository().replace('/', "-");
+    // Its own id and namespace, so that no other case and no earlier run has written to it.
+    let id = cx.words().replace('/', "-");
     let mount = format!("--mount=type=cache,id={id},target=/cached");
     let text = format!(
         "FROM {}\nRUN {mount} echo kept > /cached/file\nRUN {mount} cat /cached/file > /out\n",
         cx.base()?
     );
-    let image = cx.build(&text).await?;
+    let mut request = cx.request(&text)?;
+    let namespace = ("BUILDKIT_CACHE_MOUNT_NS".to_owned(), cx.slug().to_owned());
+    request.build_args.extend([namespace]);
+    let image = cx.build_from(&request).await?;
     expect_eq!(image.text("/out").await?, "kept\n");
     expect!(!image.has("/cached/file"), "the cache is in the image");
     Ok(())

@@ -68,11 +68,11 @@ async fn no_tag(cx: Cx) -> CaseResult {
 }
 
 async fn moves(cx: Cx) -> CaseResult {
-    let name = cx.name()?;
+    let (name, words) = (cx.name()?, cx.words());
     for value in ["old", "new"] {
         let mut request = cx.new_request(ContextSource::Empty)?;
         request.dockerfile = DockerfileSource::Text(format!(
-            "FROM scratch\nWORKDIR /w\nLABEL name={name} value={value}\n"
+            "FROM scratch\nWORKDIR /w\nLABEL name={words} value={value}\n"
         ));
         request.tags = vec![name.clone()];
         cx.attempt(&request).await.result?;

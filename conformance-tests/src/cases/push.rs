@@ -101,7 +101,8 @@ pub(super) const CASES: &[Case] = &[
 /// Builds a small image of its own under the name `remote`.
 pub(super) async fn build_as(cx: &Cx, remote: &ImageRef, value: &str) -> CaseResult {
     cx.write("file", 0o640, value)?;
-    let text = format!("FROM scratch\nCOPY file /file\nLABEL name={remote} value={value}\n");
+    let name = cx.words();
+    let text = format!("FROM scratch\nCOPY file /file\nLABEL name={name} value={value}\n");
     let mut request = cx.request(&text)?;
     request.tags = vec![remote.clone()];
     cx.attempt(&request).await.result?;

@@ -77,12 +77,14 @@ pub(super) const CASES: &[Case] = &[
     },
 ];
 
-/// Builds an image that no other case has. A label with its own name makes it so.
+/// Builds an image that nothing else has. A label with words of its own makes it so.
 async fn unique(cx: &Cx) -> CaseResult<boxwright_core::BuildOutput> {
     let request = cx.request("FROM scratch\n")?;
+    // The number of the name tells images of one case apart.
+    let number = request.tags[0].tag().unwrap_or_default();
     let text = format!(
-        "FROM scratch\nCOPY Dockerfile /\nENV a=1\nLABEL name={}\nCMD [\"/x\"]\n",
-        request.tags[0]
+        "FROM scratch\nCOPY Dockerfile /\nENV a=1\nLABEL name={}/{number}\nCMD [\"/x\"]\n",
+        cx.words()
     );
     cx.write("Dockerfile", 0o644, text)?;
     Ok(cx.attempt(&request).await.result?)

@@ -62,6 +62,7 @@ pub fn agreements(
                 seconds: 0.0,
                 evidence: None,
                 note: None,
+                builds: Vec::new(),
             });
         }
     }

@@ -59,6 +59,12 @@ const TABLES: [(&str, &str); 6] = [
     ("real-dockerfiles", "the tests of `boxwright-dockerfile`"),
 ];
 
+/// Returns whether there is a reader for the corpus `name`.
+#[cfg(test)]
+pub(crate) fn is_read(name: &str) -> bool {
+    READERS.iter().any(|(known, _)| *known == name)
+}
+
 /// What is in a folder of corpora.
 #[derive(Debug, Default)]
 pub struct Corpora {

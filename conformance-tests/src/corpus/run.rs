@@ -9,7 +9,7 @@ use boxwright_core::{Error, ErrorKind, Host, Result};
 use super::agreement::{SUFFIX, agreements};
 use super::{Corpora, CorpusCase, NameMap};
 use crate::case::Runnable as _;
-use crate::command::{Arguments, cannot_write, columns, write_report};
+use crate::command::{Arguments, cannot_write, columns, others, write_report};
 use crate::report::terminal::{self, Style};
 use crate::report::{CaseReport, Report, by_corpus};
 use crate::runner::Run;
@@ -55,9 +55,11 @@ pub(crate) async fn run(
         writeln!(out, "0 passed, 0 failed").map_err(cannot_write)?;
         return Ok(true);
     }
-    let columns = columns(arguments, host).await?;
+    let mut columns = columns(arguments, host).await?;
+    columns.keep_times_of_native_builds();
     let mut run = Run::new(cases, columns.ready);
     run.parallel = arguments.parallel.unwrap_or(run.parallel);
+    run.others = others(arguments, &run.columns, host)?;
     run.evidence =
         arguments.report_dir.as_ref().map(|folder| host.absolute(folder).join("failures"));
     let start = Instant::now();

@@ -67,6 +67,7 @@ pub fn render(report: &Report, style: Style) -> String {
         text.push('\n');
     }
     text.push('\n');
+    terminal::comparisons(report, &mut text);
     text.push_str(&terminal::ending(report, style));
     text
 }
@@ -102,6 +103,7 @@ fn part(case: &str, groups: &[String]) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::one_digest::OneDigest;
     use crate::report::{CaseReport, ColumnReport};
     use crate::runner::Outcome;
     use crate::verdict::Verdict;
@@ -120,6 +122,7 @@ mod tests {
             seconds: 0.0,
             evidence: None,
             note: None,
+            builds: Vec::new(),
         };
         let report = Report {
             format: 1,
@@ -127,6 +130,7 @@ mod tests {
             seconds: 0.0,
             columns: Vec::<ColumnReport>::new(),
             missing: Vec::new(),
+            one_digest: OneDigest::default(),
             cases: vec![
                 case("a/1", ["scratch", "no run"]),
                 case("a/2", ["alpine", "no run"]),

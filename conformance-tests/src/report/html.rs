@@ -31,6 +31,7 @@ pub fn render(report: &Report) -> String {
     let _ = write!(page, "{HEAD}<h1>Engine conformance</h1>\n<p>{summary}: {verdict}.</p>\n");
     bars(report, &mut page);
     missing(report, &mut page);
+    one_digest(report, &mut page);
     let mut cases = report.cases.as_slice();
     page.push_str("<h2>Promises</h2>\n");
     while let Some(first) = cases.first() {
@@ -87,6 +88,17 @@ fn missing(report: &Report, page: &mut String) {
         let (engine, place) = (escape(&missing.engine), escape(&missing.place));
         let reason = reason.unwrap_or_default();
         let _ = writeln!(page, "<li><b>{engine}</b>{required} at {place}{reason}</li>");
+    }
+    page.push_str("</ul>\n");
+}
+
+/// Says whether portable builds have one digest, and what is left that has not.
+fn one_digest(report: &Report, page: &mut String) {
+    let lines = report.one_digest.lines();
+    let Some((summary, left)) = lines.split_first() else { return };
+    let _ = write!(page, "<h2>One digest</h2>\n<p>{}.</p>\n<ul>\n", escape(summary));
+    for line in left {
+        let _ = writeln!(page, "<li>{}</li>", escape(line.trim()));
     }
     page.push_str("</ul>\n");
 }
@@ -218,6 +230,7 @@ mod tests {
             seconds: 2.0,
             columns: vec![column],
             missing: Vec::new(),
+            one_digest: crate::one_digest::OneDigest::default(),
             cases: vec![case("copy/a"), case("run/b")],
             results: vec![outcome("copy/a", &Verdict::Pass), outcome("run/b", &verdict)],
         }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::case::Runnable;
 use crate::column::{Column, Missing};
+use crate::one_digest::{self, OneDigest};
 use crate::runner::{Outcome, Run};
 
 pub mod by_corpus;
@@ -32,6 +33,9 @@ pub struct Report {
     pub cases: Vec<CaseReport>,
     /// What each case came to on each engine, in the order of cases and columns.
     pub results: Vec<Outcome>,
+    /// Whether portable builds have one digest.
+    #[serde(default)]
+    pub one_digest: OneDigest,
 }
 
 /// One engine, as it was opened.
@@ -161,9 +165,19 @@ impl Report {
             promise: crate::tidy::PROMISE.to_owned(),
             groups: Vec::new(),
         };
-        let cases = run.cases.iter().map(case).chain([last]).collect();
+        let one_digest = OneDigest::of(
+            &one_digest::names(&run.columns, &run.others),
+            results.iter().chain(&run.others),
+        );
+        let judged = CaseReport {
+            id: one_digest::ONE_DIGEST.to_owned(),
+            promise: one_digest::PROMISE.to_owned(),
+            groups: Vec::new(),
+        };
+        let judged = Some(judged).filter(|_| one_digest.columns.len() > 1);
+        let cases = run.cases.iter().map(case).chain(judged).chain([last]).collect();
         let run = run.name.clone();
-        Self { format: 1, run, seconds, columns, missing: absent, cases, results }
+        Self { format: 1, run, seconds, columns, missing: absent, cases, results, one_digest }
     }
 
     /// Returns how many cases came to a verdict.

@@ -57,6 +57,7 @@ pub fn render(report: &Report, style: Style) -> String {
     let mut text = engines(report, style);
     matrix(report, style, &mut text);
     notes(report, &mut text);
+    comparisons(report, &mut text);
     text.push_str(&ending(report, style));
     text
 }
@@ -74,6 +75,15 @@ fn notes(report: &Report, text: &mut String) {
         line(text, format!("{case}: {note} on {}", columns.join(", ")));
     }
     if !is_empty {
+        line(text, "");
+    }
+}
+
+/// Says what was compared between columns.
+pub(super) fn comparisons(report: &Report, text: &mut String) {
+    let lines = report.one_digest.lines();
+    if !lines.is_empty() {
+        lines.iter().for_each(|it| line(text, it));
         line(text, "");
     }
 }

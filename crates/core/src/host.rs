@@ -47,6 +47,18 @@ impl Host {
         }))
     }
 
+    /// Returns the same machine with the variable `name` set to `value`, whatever it was.
+    #[must_use]
+    pub fn with_variable(&self, name: &str, value: impl Into<OsString>) -> Self {
+        let mut variables = self.0.variables.clone();
+        variables.insert(name.into(), value.into());
+        Self(Arc::new(Inner {
+            variables,
+            working_directory: self.0.working_directory.clone(),
+            user_id: self.0.user_id,
+        }))
+    }
+
     /// Returns the variable `name`, unless it is unset, empty, or not UTF-8.
     #[must_use]
     pub fn variable(&self, name: &str) -> Option<&str> {

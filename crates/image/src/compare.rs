@@ -24,6 +24,34 @@ pub struct Difference {
     pub second: Option<String>,
 }
 
+/// What a container sees of an image: what is compared.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    config: BTreeMap<String, String>,
+    files: BTreeMap<String, String>,
+}
+
+impl Seen {
+    /// Returns what is seen of an image of `layout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tree::from_layers`].
+    pub async fn of(layout: &Layout, manifest: &Manifest) -> Result<Self> {
+        let config = layout.read(&manifest.config.digest, DOCUMENT_LIMIT).await?;
+        Self::new(&config, &Tree::from_layers(layout, manifest).await?)
+    }
+
+    /// Returns what is seen of an image with these bytes as its config, and these files.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Protocol`] when the config is no JSON.
+    pub fn new(config: &[u8], tree: &Tree) -> Result<Self> {
+        Ok(Self { config: fields(config)?, files: files(tree) })
+    }
+}
+
 /// All that two images have differently.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Comparison {
@@ -40,10 +68,14 @@ impl Comparison {
     ///
     /// As [`Tree::from_layers`].
     pub async fn of(layout: &Layout, first: &Manifest, second: &Manifest) -> Result<Self> {
-        let config = compare(&config(layout, first).await?, &config(layout, second).await?);
-        let (one, other) =
-            (Tree::from_layers(layout, first).await?, Tree::from_layers(layout, second).await?);
-        Ok(Self { config, files: compare(&files(&one), &files(&other)) })
+        Ok(Self::between(&Seen::of(layout, first).await?, &Seen::of(layout, second).await?))
+    }
+
+    /// Compares what was seen of two images.
+    #[must_use]
+    pub fn between(first: &Seen, second: &Seen) -> Self {
+        let config = compare(&first.config, &second.config);
+        Self { config, files: compare(&first.files, &second.files) }
     }
 
     /// Returns whether nothing differs.
@@ -66,9 +98,8 @@ fn compare(first: &BTreeMap<String, String>, second: &BTreeMap<String, String>) 
 }
 
 /// Returns the fields that a container sees. One that is empty is as good as not there: builders differ in that.
-async fn config(layout: &Layout, manifest: &Manifest) -> Result<BTreeMap<String, String>> {
-    let bytes = layout.read(&manifest.config.digest, DOCUMENT_LIMIT).await?;
-    let value: Value = serde_json::from_slice(&bytes).map_err(|error| {
+fn fields(config: &[u8]) -> Result<BTreeMap<String, String>> {
+    let value: Value = serde_json::from_slice(config).map_err(|error| {
         Error::new(ErrorKind::Protocol, "cannot read the image's config").with_source(error)
     })?;
     let mut fields = BTreeMap::new();

@@ -138,7 +138,8 @@ fn test(
         phases.push(conformance(&program, environment)?);
         // Where this user is one already, the first run was it.
         if let Some(user) = environment.variables.get(ORDINARY_USER) {
-            phases.push(ordinary_user::conformance(&program, user, environment)?);
+            let report = workspace::target().join("conformance/report.json");
+            phases.push(ordinary_user::conformance(&program, user, &report, environment)?);
         }
     }
     // Only root can bring the engines up that are broken here.

@@ -14,8 +14,14 @@ use crate::workspace;
 /// The user's folder, in that of the environment, with which it goes.
 const FOLDER: &str = "ordinary-user";
 
-/// Runs the whole suite on the embedded engine as `user`, which is a name and two numbers.
-pub(super) fn conformance(program: &Path, user: &str, environment: &Environment) -> Result<Phase> {
+/// Runs the whole suite on the embedded engine as `user`, which is a name and two numbers. Its digests are compared with
+/// those in the report `others`.
+pub(super) fn conformance(
+    program: &Path,
+    user: &str,
+    others: &Path,
+    environment: &Environment,
+) -> Result<Phase> {
     let [name, user, group] = user.splitn(3, ':').collect::<Vec<_>>()[..] else {
         return Err(Problem::new(format!("`{user}` is no user with its numbers")));
     };
@@ -23,8 +29,11 @@ pub(super) fn conformance(program: &Path, user: &str, environment: &Environment)
     let folder = folder.ok_or_else(|| Problem::new("the environment has no folder"))?;
     let home = folder.join(FOLDER);
     let own = home.join(program.file_name().unwrap_or_default());
+    let compared = home.join("others.json");
     let prepare = || -> std::io::Result<()> {
         fs::create_dir_all(&home)?;
+        fs::copy(others, &compared)?;
+        fs::set_permissions(&compared, fs::Permissions::from_mode(0o644))?;
         // What cargo builds may be where nobody else can read.
         fs::copy(program, &own)?;
         fs::set_permissions(&own, fs::Permissions::from_mode(0o755))?;
@@ -38,6 +47,8 @@ pub(super) fn conformance(program: &Path, user: &str, environment: &Environment)
         .arg(&own)
         .args(["--engine", "embedded", "--require", "embedded", "--no-fake", "--report-dir"])
         .arg(&report)
+        .arg("--digests-of")
+        .arg(&compared)
         .variable("HOME", &home)
         .variable("TMPDIR", &home)
         .variable("USER", name)
