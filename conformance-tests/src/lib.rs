@@ -22,6 +22,7 @@ mod evidence;
 pub mod leak;
 mod log;
 mod made;
+pub mod native;
 pub mod one_digest;
 pub mod probes;
 pub mod report;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use boxwright_core::{Capability, Host, Support};
+use boxwright_image::compare::Seen;
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt as _};
 use serde::{Deserialize, Serialize};
@@ -17,7 +18,7 @@ use crate::cx::Cx;
 use crate::made::Made;
 use crate::tidy::Tidy;
 use crate::verdict::Verdict;
-use crate::{divergence, evidence, one_digest};
+use crate::{divergence, evidence, native, one_digest};
 
 /// How long a case may take, unless a run says otherwise.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -118,6 +119,7 @@ impl<C: Runnable> Run<C> {
             evidence: None,
             note: None,
             builds: Vec::new(),
+            seen: BTreeMap::new(),
         };
         let capabilities = column.engine.capabilities();
         for &need in case.needs() {
@@ -143,6 +145,11 @@ impl<C: Runnable> Run<C> {
         let mut outcome = outcome(with_declarations(case, column, found));
         outcome.note = cx.noted();
         outcome.builds = cx.builds();
+        let pairs = native::pairs(&self.columns);
+        if pairs.iter().any(|(one, other)| [&one.name, &other.name].contains(&&column.name)) {
+            // What cannot be read is not compared: the verdict says what is wrong.
+            outcome.seen = native::seen(&cx).await.unwrap_or_default();
+        }
         if outcome.verdict.is_failure()
             && let Some(folder) = &self.evidence
         {
@@ -270,6 +277,9 @@ pub struct Outcome {
     /// What its builds made, in their order. `None`: one made nothing.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub builds: Vec<Option<Made>>,
+    /// What was seen of its images, by the number of the build, where another column is compared with this one.
+    #[serde(skip)]
+    pub seen: BTreeMap<usize, Seen>,
 }
 
 impl Outcome {

@@ -65,6 +65,7 @@ impl<'a> Tidy<'a> {
             evidence: None,
             note: None,
             builds: Vec::new(),
+            seen: std::collections::BTreeMap::new(),
         }
     }
 

@@ -63,6 +63,7 @@ pub fn agreements(
                 evidence: None,
                 note: None,
                 builds: Vec::new(),
+                seen: std::collections::BTreeMap::new(),
             });
         }
     }

@@ -45,6 +45,7 @@ pub(crate) async fn judge(
             evidence: None,
             note: None,
             builds: Vec::new(),
+            seen: std::collections::BTreeMap::new(),
         });
     }
     verdicts

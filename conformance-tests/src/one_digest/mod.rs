@@ -169,6 +169,7 @@ mod tests {
             evidence: None,
             note: None,
             builds: digests.chars().map(made).collect(),
+            seen: BTreeMap::new(),
         }
     }
 

@@ -123,6 +123,7 @@ mod tests {
             evidence: None,
             note: None,
             builds: Vec::new(),
+            seen: std::collections::BTreeMap::new(),
         };
         let report = Report {
             format: 1,
@@ -131,6 +132,7 @@ mod tests {
             columns: Vec::<ColumnReport>::new(),
             missing: Vec::new(),
             one_digest: OneDigest::default(),
+            native: Vec::new(),
             cases: vec![
                 case("a/1", ["scratch", "no run"]),
                 case("a/2", ["alpine", "no run"]),

@@ -32,6 +32,7 @@ pub fn render(report: &Report) -> String {
     bars(report, &mut page);
     missing(report, &mut page);
     one_digest(report, &mut page);
+    native(report, &mut page);
     let mut cases = report.cases.as_slice();
     page.push_str("<h2>Promises</h2>\n");
     while let Some(first) = cases.first() {
@@ -99,6 +100,24 @@ fn one_digest(report: &Report, page: &mut String) {
     let _ = write!(page, "<h2>One digest</h2>\n<p>{}.</p>\n<ul>\n", escape(summary));
     for line in left {
         let _ = writeln!(page, "<li>{}</li>", escape(line.trim()));
+    }
+    page.push_str("</ul>\n");
+}
+
+/// Says what engines' own builders make otherwise than the portable one.
+fn native(report: &Report, page: &mut String) {
+    if report.native.is_empty() {
+        return;
+    }
+    page.push_str("<h2>Native and portable builds</h2>\n<ul>\n");
+    for pair in &report.native {
+        let lines = pair.lines();
+        let Some((summary, kinds)) = lines.split_first() else { continue };
+        let _ = write!(page, "<li>{}", escape(summary));
+        for kind in kinds {
+            let _ = write!(page, "<br><small>{}</small>", escape(kind.trim()));
+        }
+        page.push_str("</li>\n");
     }
     page.push_str("</ul>\n");
 }
@@ -231,6 +250,7 @@ mod tests {
             columns: vec![column],
             missing: Vec::new(),
             one_digest: crate::one_digest::OneDigest::default(),
+            native: Vec::new(),
             cases: vec![case("copy/a"), case("run/b")],
             results: vec![outcome("copy/a", &Verdict::Pass), outcome("run/b", &verdict)],
         }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::case::Runnable;
 use crate::column::{Column, Missing};
+use crate::native;
 use crate::one_digest::{self, OneDigest};
 use crate::runner::{Outcome, Run};
 
@@ -36,6 +37,9 @@ pub struct Report {
     /// Whether portable builds have one digest.
     #[serde(default)]
     pub one_digest: OneDigest,
+    /// What engines' own builders and the portable one made of the same cases.
+    #[serde(default)]
+    pub native: Vec<native::Pair>,
 }
 
 /// One engine, as it was opened.
@@ -176,8 +180,18 @@ impl Report {
         };
         let judged = Some(judged).filter(|_| one_digest.columns.len() > 1);
         let cases = run.cases.iter().map(case).chain(judged).chain([last]).collect();
-        let run = run.name.clone();
-        Self { format: 1, run, seconds, columns, missing: absent, cases, results, one_digest }
+        let native = native::compare(&run.columns, &results);
+        Self {
+            format: 1,
+            run: run.name.clone(),
+            seconds,
+            columns,
+            missing: absent,
+            cases,
+            results,
+            one_digest,
+            native,
+        }
     }
 
     /// Returns how many cases came to a verdict.

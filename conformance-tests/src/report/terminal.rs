@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 
 use super::Report;
+use crate::native::Pair;
 use crate::runner::Outcome;
 use crate::verdict::Verdict;
 
@@ -81,10 +82,12 @@ fn notes(report: &Report, text: &mut String) {
 
 /// Says what was compared between columns.
 pub(super) fn comparisons(report: &Report, text: &mut String) {
-    let lines = report.one_digest.lines();
-    if !lines.is_empty() {
-        lines.iter().for_each(|it| line(text, it));
-        line(text, "");
+    let native = report.native.iter().map(Pair::lines);
+    for lines in std::iter::once(report.one_digest.lines()).chain(native) {
+        if !lines.is_empty() {
+            lines.iter().for_each(|it| line(text, it));
+            line(text, "");
+        }
     }
 }
 
