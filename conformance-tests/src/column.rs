@@ -145,11 +145,9 @@ impl Columns {
         self.ready.push(column);
     }
 
-    /// Compares no digests, unless every column builds portably: the time of files that other builders keep would be
-    /// another one.
-    pub fn keep_times_of_native_builds(&mut self) {
-        let all_portable = self.ready.iter().all(Column::is_portable);
-        self.ready.iter_mut().for_each(|column| column.is_fixed = all_portable);
+    /// Compares no digests: files have the times that builders give them.
+    pub fn compare_no_digests(&mut self) {
+        self.ready.iter_mut().for_each(|column| column.is_fixed = false);
     }
 
     /// Gives all that build portably one of them to be compared with: the last one that publishes to no daemon, where

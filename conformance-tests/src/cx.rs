@@ -17,7 +17,6 @@ use crate::column::Column;
 use crate::environment::{Environment, RegistryKind};
 use crate::log::{Log, Recorder};
 use crate::made::Made;
-use crate::one_digest::left;
 
 /// The label on every image that a case builds.
 pub(crate) const LABEL: &str = "dev.boxwright.conformance";
@@ -81,7 +80,7 @@ impl Cx {
         std::fs::create_dir(folder.path().join("context"))?;
         let slug = slug(run, &column.name, &case.slug());
         let words = if column.is_fixed { case.slug() } else { slug.clone() };
-        let epoch = Some(EPOCH).filter(|_| column.is_fixed && !left::is_about_times(case.id()));
+        let epoch = Some(EPOCH).filter(|_| column.is_fixed);
         Ok(Self(Arc::new(Inner {
             column: column.clone(),
             host: host.clone(),

@@ -56,7 +56,7 @@ pub(crate) async fn run(
         return Ok(true);
     }
     let mut columns = columns(arguments, host).await?;
-    columns.keep_times_of_native_builds();
+    columns.compare_no_digests();
     let mut run = Run::new(cases, columns.ready);
     run.parallel = arguments.parallel.unwrap_or(run.parallel);
     run.others = others(arguments, &run.columns, host)?;
