@@ -58,7 +58,7 @@ pub struct Arguments {
     pub corpus: Vec<PathBuf>,
     /// Compares the digests of portable builds also with those in this report.json of another run, on the same base
     /// images. May be given several times
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "corpus")]
     pub digests_of: Vec<PathBuf>,
     /// Uses the image TO where a case of a corpus names FROM, a repository or the beginning of one. May be given
     /// several times
@@ -139,11 +139,7 @@ fn write_files(report: &Report, folder: &std::path::Path) -> Result<(), Failure>
 
 /// Reads what other runs made on their portable columns. One that is called as a column of this run, or of a report
 /// before it, is called after its report too.
-pub(crate) fn others(
-    arguments: &Arguments,
-    columns: &[Column],
-    host: &Host,
-) -> Result<Vec<Outcome>> {
+fn others(arguments: &Arguments, columns: &[Column], host: &Host) -> Result<Vec<Outcome>> {
     let mut names: BTreeSet<String> = columns.iter().map(|column| column.name.clone()).collect();
     let mut all = Vec::new();
     for file in &arguments.digests_of {

@@ -9,7 +9,7 @@ use boxwright_core::{Error, ErrorKind, Host, Result};
 use super::agreement::{SUFFIX, agreements};
 use super::{Corpora, CorpusCase, NameMap};
 use crate::case::Runnable as _;
-use crate::command::{Arguments, cannot_write, columns, others, write_report};
+use crate::command::{Arguments, cannot_write, columns, write_report};
 use crate::report::terminal::{self, Style};
 use crate::report::{CaseReport, Report, by_corpus};
 use crate::runner::Run;
@@ -59,7 +59,6 @@ pub(crate) async fn run(
     columns.compare_no_digests();
     let mut run = Run::new(cases, columns.ready);
     run.parallel = arguments.parallel.unwrap_or(run.parallel);
-    run.others = others(arguments, &run.columns, host)?;
     run.evidence =
         arguments.report_dir.as_ref().map(|folder| host.absolute(folder).join("failures"));
     let start = Instant::now();
