@@ -100,7 +100,7 @@ pub async fn run(
     let columns = columns(arguments, host).await?;
     let mut run = Run::new(cases, columns.ready);
     run.parallel = arguments.parallel.unwrap_or(run.parallel);
-    run.others = others(arguments, &run.columns, host)?;
+    add_others(&mut run, arguments, host)?;
     run.evidence =
         arguments.report_dir.as_ref().map(|folder| host.absolute(folder).join("failures"));
     let start = Instant::now();
@@ -137,18 +137,24 @@ fn write_files(report: &Report, folder: &std::path::Path) -> Result<(), Failure>
     junit::write(report, &folder.join("junit.xml"))
 }
 
-/// Reads what other runs made on their portable columns. One that is called as a column of this run, or of a report
-/// before it, is called after its report too.
-fn others(arguments: &Arguments, columns: &[Column], host: &Host) -> Result<Vec<Outcome>> {
-    let mut names: BTreeSet<String> = columns.iter().map(|column| column.name.clone()).collect();
-    let mut all = Vec::new();
-    for file in &arguments.digests_of {
+/// Adds to `run` what other runs made on their portable columns, and the words that their images have. A column that is
+/// called as one of this run, or of a report before it, is called after its report too.
+fn add_others(run: &mut Run, arguments: &Arguments, host: &Host) -> Result<()> {
+    let mut names: BTreeSet<String> =
+        run.columns.iter().map(|column| column.name.clone()).collect();
+    for (number, file) in arguments.digests_of.iter().enumerate() {
+        let message = || format!("cannot compare with the report `{}`", file.display());
         let report = json::read(&host.absolute(file)).map_err(|failure| {
-            let message = format!("cannot read the report `{}`", file.display());
-            Error::new(ErrorKind::InvalidInput, message)
+            Error::new(ErrorKind::InvalidInput, message())
                 .with_cause(failure.to_string())
                 .with_remedy("name the `report.json` that a run with `--report-dir` wrote")
         })?;
+        if number > 0 && report.words != run.words {
+            return Err(Error::new(ErrorKind::InvalidInput, message())
+                .with_cause("its images have other words in them than those of the first report")
+                .with_remedy("make the second report with `--digests-of` the first"));
+        }
+        run.words = report.words;
         for column in report.columns.iter().filter(|column| column.builder == PORTABLE) {
             let mut name = column.name.clone();
             if !names.insert(name.clone()) {
@@ -156,10 +162,10 @@ fn others(arguments: &Arguments, columns: &[Column], host: &Host) -> Result<Vec<
                 names.insert(name.clone());
             }
             let of_it = report.results.iter().filter(|it| it.column == column.name);
-            all.extend(of_it.map(|it| Outcome { column: name.clone(), ..it.clone() }));
+            run.others.extend(of_it.map(|it| Outcome { column: name.clone(), ..it.clone() }));
         }
     }
-    Ok(all)
+    Ok(())
 }
 
 fn select(arguments: &Arguments) -> Result<Vec<Case>> {

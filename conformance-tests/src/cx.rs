@@ -17,6 +17,7 @@ use crate::column::Column;
 use crate::environment::{Environment, RegistryKind};
 use crate::log::{Log, Recorder};
 use crate::made::Made;
+use crate::runner::Run;
 
 /// The label on every image that a case builds.
 pub(crate) const LABEL: &str = "dev.boxwright.conformance";
@@ -39,7 +40,7 @@ struct Inner {
     host: Host,
     /// The case's words in names: the run, the column and the case.
     slug: String,
-    /// The case's words in images: the case alone where columns are compared, so that their images are the same.
+    /// The case's words in images: without the column where columns are compared, so that their images are the same.
     words: String,
     /// Seconds since 1970, as `SOURCE_DATE_EPOCH` has them, where the images have no other time.
     epoch: Option<&'static str>,
@@ -72,14 +73,22 @@ impl Cx {
     /// # Errors
     ///
     /// [`Failure::Harness`] when no folder can be made.
-    pub fn new(column: &Column, host: &Host, run: &str, case: &impl Runnable) -> CaseResult<Self> {
+    pub(crate) fn new<C: Runnable>(
+        column: &Column,
+        host: &Host,
+        run: &Run<C>,
+        case: &C,
+    ) -> CaseResult<Self> {
         let folder = tempfile::Builder::new()
             .prefix("boxwright-conformance-")
             .tempdir_in(host.temporary_folder())?;
         // Engines of other users read the context through this process, so nothing needs to be open to them.
         std::fs::create_dir(folder.path().join("context"))?;
-        let slug = slug(run, &column.name, &case.slug());
-        let words = if column.is_fixed { case.slug() } else { slug.clone() };
+        let slug = slug(&run.name, &column.name, &case.slug());
+        let words = match column.is_fixed {
+            true => format!("{}/{}", run.words, case.slug()),
+            false => slug.clone(),
+        };
         let epoch = Some(EPOCH).filter(|_| column.is_fixed);
         Ok(Self(Arc::new(Inner {
             column: column.clone(),

@@ -31,6 +31,9 @@ const GRACE: Duration = Duration::from_secs(30);
 pub struct Run<C = Case> {
     /// Words that no other run has: they are part of every name that a case uses.
     pub name: String,
+    /// The words that images have in every column that is compared: the name, or the words of another run whose digests
+    /// are compared too.
+    pub words: String,
     /// The cases.
     pub cases: Vec<C>,
     /// The engines.
@@ -53,7 +56,18 @@ impl<C: Runnable> Run<C> {
     pub fn new(cases: Vec<C>, columns: Vec<Column>) -> Self {
         let name = format!("run-{:x}-{:x}", std::process::id(), nanoseconds());
         let (evidence, others) = (None, Vec::new());
-        Self { name, cases, columns, parallel: 8, limit: LIMIT, grace: GRACE, evidence, others }
+        let words = name.clone();
+        Self {
+            name,
+            words,
+            cases,
+            columns,
+            parallel: 8,
+            limit: LIMIT,
+            grace: GRACE,
+            evidence,
+            others,
+        }
     }
 
     /// Runs every case on every engine, and reports each to `progress` as it ends. The outcomes are in the
@@ -128,7 +142,7 @@ impl<C: Runnable> Run<C> {
                 return outcome(Verdict::Unsupported { reason, remedy });
             }
         }
-        let cx = match Cx::new(column, host, &self.name, case) {
+        let cx = match Cx::new(column, host, self, case) {
             Ok(cx) => cx,
             Err(failure) => return outcome(Verdict::Broken { reason: failure.to_string() }),
         };

@@ -128,6 +128,7 @@ mod tests {
         let report = Report {
             format: 1,
             run: String::new(),
+            words: String::new(),
             seconds: 0.0,
             columns: Vec::<ColumnReport>::new(),
             missing: Vec::new(),

@@ -246,6 +246,7 @@ mod tests {
         Report {
             format: 1,
             run: "r".into(),
+            words: String::new(),
             seconds: 2.0,
             columns: vec![column],
             missing: Vec::new(),

@@ -24,6 +24,9 @@ pub struct Report {
     pub format: u32,
     /// The words that are in every name of the run.
     pub run: String,
+    /// The words that are in every image of the columns whose digests are compared.
+    #[serde(default)]
+    pub words: String,
     /// How long it took.
     pub seconds: f64,
     /// The engines.
@@ -184,6 +187,7 @@ impl Report {
         Self {
             format: 1,
             run: run.name.clone(),
+            words: run.words.clone(),
             seconds,
             columns,
             missing: absent,
