@@ -8,6 +8,8 @@
 mod basics;
 mod canonical;
 mod hostile;
+#[cfg(target_arch = "x86_64")]
+mod i386;
 mod mounts;
 mod world;
 
@@ -68,7 +70,14 @@ fn main() -> ExitCode {
 }
 
 fn cases() -> impl Iterator<Item = Case> {
-    let all = [basics::CASES, canonical::CASES, mounts::CASES, hostile::CASES];
+    let all = [
+        basics::CASES,
+        canonical::CASES,
+        mounts::CASES,
+        hostile::CASES,
+        #[cfg(target_arch = "x86_64")]
+        i386::CASES,
+    ];
     all.into_iter().flatten().copied()
 }
 
