@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
+use crate::diagnostic::{Checks, Diagnostic, Span, wrong_checks};
 use crate::line::{Line, lines, without_bom};
 
 /// What a directive is about.
@@ -94,6 +95,15 @@ pub fn without_syntax(text: &str) -> Cow<'_, str> {
 pub fn check(text: &str) -> Option<String> {
     let found = block(text, "#").directives.into_iter().find(|it| it.key == Key::Check)?;
     Some(first_word(&found.value))
+}
+
+/// Reads what the `# check=` directive says.
+pub(crate) fn checks(text: &str) -> Result<Checks, Diagnostic> {
+    let Some(found) = all(text).into_iter().find(|it| it.key == Key::Check) else {
+        return Ok(Checks::default());
+    };
+    let span = Span { start: found.range.start, end: found.range.end };
+    Checks::parse(&first_word(&found.value)).map_err(|wrong| wrong_checks(span, wrong))
 }
 
 /// Returns the directives that start with `#`, after a byte-order mark and a `#!` line. A key that is there twice ends the

@@ -1,6 +1,7 @@
 //! A Dockerfile as stages of instructions.
 
-use crate::diagnostic::{Diagnostic, Severity, Sink, Span};
+use crate::diagnostic::{Diagnostic, Rule, Severity, Sink, Span};
+use crate::directive;
 use crate::fragment::Word;
 use crate::instruction::{Action, Argument, From, Instruction, read};
 use crate::nearest;
@@ -33,13 +34,13 @@ pub struct StageText {
 }
 
 impl Dockerfile {
-    /// Reads `text`.
+    /// Reads `text`. Warnings that its `# check=` skips are left out.
     ///
     /// # Errors
     ///
     /// Every problem of the file, in the order of the file.
     pub fn parse(text: &str) -> Result<Self, Vec<Diagnostic>> {
-        let mut sink = Sink::default();
+        let mut sink = Sink::with(&directive::checks(text).unwrap_or_default());
         let file = Self::read(text, &mut sink);
         match file.filter(|_| !sink.has_errors()) {
             Some(file) => Ok(Self { warnings: sink.into_vec(), ..file }),
@@ -107,6 +108,7 @@ impl Dockerfile {
                     name,
                     "is the name of two stages",
                     "give one of them another name",
+                    Rule::DuplicateStageName,
                 ));
             }
             if matches!(name.text.as_str(), "scratch" | "context") {
@@ -114,6 +116,7 @@ impl Dockerfile {
                     name,
                     "means something else already",
                     "give the stage another name",
+                    Rule::ReservedStageName,
                 ));
             }
         }
@@ -134,6 +137,7 @@ fn is_context(line: &str) -> bool {
     matches!(known, None | Some("FROM" | "ARG" | "ENV"))
 }
 
-fn warning(name: &Word, what: &str, remedy: &str) -> Diagnostic {
-    Diagnostic::warning(name.span, format!("`{}` {what}", name.text)).with_remedy(remedy)
+fn warning(name: &Word, what: &str, remedy: &str, rule: Rule) -> Diagnostic {
+    let warning = Diagnostic::warning(name.span, format!("`{}` {what}", name.text));
+    warning.with_remedy(remedy).with_rule(rule)
 }

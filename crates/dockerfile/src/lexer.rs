@@ -1,6 +1,6 @@
 //! Joins the lines of a file into instructions: continuations, comments and here-documents.
 
-use crate::diagnostic::{Diagnostic, Sink, Span};
+use crate::diagnostic::{Diagnostic, Rule, Sink, Span};
 use crate::directive::{self, Key};
 use crate::line::{Line, MAX_LINE, lines};
 
@@ -109,7 +109,8 @@ impl<'a> Lexer<'a> {
             if content.trim_start().is_empty() {
                 if !warned {
                     let span = Span { start: range.start, end: range.end };
-                    let warning = Diagnostic::warning(span, "a blank line inside an instruction");
+                    let warning = Diagnostic::warning(span, "a blank line inside an instruction")
+                        .with_rule(Rule::NoEmptyContinuation);
                     sink.push(
                         warning.with_remedy("remove the line, or the escape character before it"),
                     );

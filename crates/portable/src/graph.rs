@@ -188,7 +188,7 @@ async fn step(
 
 async fn warn(build: &Build<'_>, all: &[Diagnostic]) {
     for warning in all.iter().filter(|it| it.severity == Severity::Warning) {
-        let (message, remedy) = (warning.message.clone(), warning.remedy.clone());
+        let (message, remedy) = (warning.to_string(), warning.remedy.clone());
         build.session.events.emit(Event::Warning { message, remedy }).await;
     }
 }

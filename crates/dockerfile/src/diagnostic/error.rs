@@ -31,7 +31,7 @@ pub fn to_error(problems: &[Diagnostic], name: &str, text: &str) -> Error {
         let excerpt = problem.excerpt(text);
         format!("{}:{}:{}", printable(name), excerpt.line, excerpt.column)
     };
-    let mut error = Error::new(ErrorKind::InvalidDockerfile, printable(&first.message))
+    let mut error = Error::new(ErrorKind::InvalidDockerfile, printable(&first.to_string()))
         .with_context("location", place(first))
         .with_context("excerpt", first.excerpt(text).to_string());
     if let Some(remedy) = &first.remedy {
@@ -45,7 +45,7 @@ pub fn to_error(problems: &[Diagnostic], name: &str, text: &str) -> Error {
             problem.remedy.as_ref().map_or_else(String::new, |it| format!(" ({})", printable(it)));
         error = error.with_context(
             "also",
-            format!("{}: {}{remedy}", place(problem), printable(&problem.message)),
+            format!("{}: {}{remedy}", place(problem), printable(&problem.to_string())),
         );
     }
     error

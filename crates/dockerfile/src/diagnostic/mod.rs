@@ -1,14 +1,18 @@
 //! A problem in a Dockerfile: what it is, where, and what to do about it.
 
+mod checks;
 mod error;
 mod excerpt;
+mod rule;
 mod sink;
 
 use std::fmt;
 
+pub(crate) use checks::{Checks, wrong as wrong_checks};
 pub use error::to_error;
 pub use excerpt::Excerpt;
 use excerpt::printable;
+pub use rule::Rule;
 pub(crate) use sink::Sink;
 
 /// How many characters a message has at most.
@@ -58,6 +62,8 @@ pub struct Diagnostic {
     pub span: Span,
     /// What to do, where that is known.
     pub remedy: Option<String>,
+    /// The build check that found it, where BuildKit has that check too.
+    pub rule: Option<Rule>,
 }
 
 impl Diagnostic {
@@ -70,7 +76,7 @@ impl Diagnostic {
             message.truncate(end);
             message.push('…');
         }
-        Self { severity: Severity::Error, message, span, remedy: None }
+        Self { severity: Severity::Error, message, span, remedy: None, rule: None }
     }
 
     /// Makes a warning at `span`.
@@ -83,6 +89,12 @@ impl Diagnostic {
     #[must_use]
     pub fn with_remedy(self, remedy: impl Into<String>) -> Self {
         Self { remedy: Some(remedy.into()), ..self }
+    }
+
+    /// Adds the build check that found it.
+    #[must_use]
+    pub fn with_rule(self, rule: Rule) -> Self {
+        Self { rule: Some(rule), ..self }
     }
 
     /// Returns the line of `text` that the problem is in, ready to be shown.
@@ -100,7 +112,7 @@ impl Diagnostic {
             Severity::Warning => "warning",
         };
         let indent = " ".repeat(excerpt.line.to_string().len());
-        let mut out = format!("{label}: {}\n", printable(&self.message));
+        let mut out = format!("{label}: {}\n", printable(&self.to_string()));
         out += &format!("{indent} --> {name}:{}:{}\n{excerpt}\n", excerpt.line, excerpt.column);
         if let Some(remedy) = &self.remedy {
             out += &format!("help: {}\n", printable(remedy));
@@ -109,9 +121,11 @@ impl Diagnostic {
     }
 }
 
+/// The message, with the name of the check that found it.
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        f.write_str(&self.message)?;
+        self.rule.map_or(Ok(()), |rule| write!(f, " ({rule})"))
     }
 }
 

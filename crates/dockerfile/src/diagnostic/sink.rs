@@ -1,6 +1,6 @@
 //! Where problems are collected.
 
-use super::{Diagnostic, Severity, Span};
+use super::{Checks, Diagnostic, Severity, Span};
 
 /// How many problems of one file are kept. A file of ten million mistakes has the same cause for most of them.
 const LIMIT: usize = 100;
@@ -11,11 +11,20 @@ pub(crate) struct Sink {
     errors: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
     more: Option<Diagnostic>,
+    checks: Checks,
 }
 
 impl Sink {
+    /// Makes one that leaves out what `checks` skips.
+    pub(crate) fn with(checks: &Checks) -> Self {
+        Self { checks: checks.clone(), ..Self::default() }
+    }
+
     /// Takes a problem.
     pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
+        if self.checks.skips(&diagnostic) {
+            return;
+        }
         let kept = match diagnostic.severity {
             Severity::Error => &mut self.errors,
             Severity::Warning => &mut self.warnings,

@@ -11,7 +11,7 @@ mod mount;
 mod run;
 mod values;
 
-use crate::diagnostic::{Diagnostic, Severity, Sink, Span};
+use crate::diagnostic::{Diagnostic, Rule, Severity, Sink, Span};
 use crate::fragment::Word;
 use crate::nearest;
 use crate::parser::{Arguments, INSTRUCTIONS, Pair, Statement};
@@ -127,7 +127,7 @@ fn action(statement: &Statement, sink: &mut Sink) -> Option<Action> {
         "MAINTAINER" => {
             let remedy = "write `LABEL org.opencontainers.image.authors=NAME`";
             let warning = Diagnostic::warning(statement.keyword.span, "`MAINTAINER` is deprecated");
-            sink.push(warning.with_remedy(remedy));
+            sink.push(warning.with_rule(Rule::MaintainerDeprecated).with_remedy(remedy));
             Action::Maintainer(values::one(statement, sink)?.text)
         }
         "ONBUILD" => Action::OnBuild(on_build(statement, sink)?),

@@ -1,6 +1,6 @@
 //! Instructions that hold values: `ARG`, `ENV`, `LABEL`, `EXPOSE`, `VOLUME`, and those of one argument.
 
-use crate::diagnostic::{Diagnostic, Sink};
+use crate::diagnostic::{Diagnostic, Rule, Sink};
 use crate::fragment::Word;
 use crate::parser::{Arguments, Pair, Statement};
 
@@ -85,7 +85,8 @@ pub(super) fn pairs(statement: &Statement, sink: &mut Sink) -> Option<Vec<Pair>>
             let message = format!("`{name} {} VALUE` without `=` is deprecated", pair.key.text);
             let remedy =
                 format!("write `{name} {}=VALUE`, with quotes if it has spaces", pair.key.text);
-            sink.push(Diagnostic::warning(statement.span, message).with_remedy(remedy));
+            let warning = Diagnostic::warning(statement.span, message).with_remedy(remedy);
+            sink.push(warning.with_rule(Rule::LegacyKeyValueFormat));
         }
     }
     Some(pairs.clone())

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::diagnostic::{Diagnostic, Sink, Span};
+use crate::diagnostic::{Checks, Diagnostic, Rule, Sink, Span};
 use crate::expand::{ExpandError, Expander, Expansion, Quotes};
 use crate::fragment::Word;
 use crate::git::without_credentials;
@@ -65,6 +65,7 @@ pub(super) struct Surroundings<'a> {
     pub(super) expander: &'a Expander,
     pub(super) build_args: &'a BTreeMap<String, String>,
     pub(super) globals: &'a BTreeMap<String, String>,
+    pub(super) checks: &'a Checks,
 }
 
 /// The state of a stage while its instructions are evaluated.
@@ -107,7 +108,7 @@ impl<'a> Evaluator<'a> {
             has_cmd: false,
             from,
             triggered: false,
-            sink: Sink::default(),
+            sink: Sink::with(around.checks),
         })
     }
 
@@ -274,7 +275,8 @@ impl<'a> Evaluator<'a> {
                     let warning = Diagnostic::warning(
                         self.place(span),
                         format!("the variable `{name}` is not set"),
-                    );
+                    )
+                    .with_rule(Rule::UndefinedVar);
                     // Looking for a near name takes time, and nobody reads the thousandth answer.
                     let known: Vec<&str> = if self.sink.is_full_of_warnings() {
                         Vec::new()

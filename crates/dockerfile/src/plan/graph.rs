@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use boxwright_core::Platform;
 
-use crate::diagnostic::{Diagnostic, Severity, Sink, Span};
+use crate::diagnostic::{Checks, Diagnostic, Rule, Severity, Sink, Span};
 use crate::expand::{Expander, Expansion};
 use crate::file::{Dockerfile, StageText};
 use crate::fragment::Word;
@@ -37,6 +37,7 @@ pub(super) fn build(
         needed: Vec::new(),
         features: BTreeSet::new(),
         warnings: Vec::new(),
+        checks: Checks::default(),
     };
     for (number, text) in file.stages.iter().enumerate() {
         if sink.is_full() {
@@ -162,7 +163,7 @@ fn base(
     }
     if let Some(name) = unset {
         let warning = Diagnostic::warning(span, format!("the variable `{name}` is not set"));
-        sink.push(warning.with_remedy(declare(name)));
+        sink.push(warning.with_rule(Rule::UndefinedArgInFrom).with_remedy(declare(name)));
     }
     names.base(&image.text, id).unwrap_or_else(|message| {
         let remedy =

@@ -18,7 +18,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use boxwright_core::{Feature, Platform};
 
-use crate::diagnostic::{Diagnostic, Severity, Sink};
+use crate::diagnostic::{Checks, Diagnostic, Severity, Sink, Span, wrong_checks};
+use crate::directive;
 use crate::expand::Expander;
 use crate::features;
 use crate::file::Dockerfile;
@@ -33,6 +34,9 @@ use evaluate::{Evaluator, Knowledge, Planned, Surroundings};
 
 /// Names of build arguments that set a proxy. They reach every process without being declared.
 const PROXIES: [&str; 5] = ["HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY"];
+
+/// The build argument that says which build checks are skipped.
+const CHECKS: &str = "BUILDKIT_DOCKERFILE_CHECK";
 
 /// What a plan is made for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +91,7 @@ pub struct Plan {
     target: StageId,
     features: BTreeSet<Feature>,
     warnings: Vec<Diagnostic>,
+    checks: Checks,
 }
 
 /// A stage with its instructions.
@@ -103,15 +108,19 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// Every problem of the file that does not depend on a base image, in the order of the file, warnings among them.
+    /// Every problem of the file that does not depend on a base image, in the order of the file, warnings among them. A
+    /// warning is an error where `# check=` or the build argument `BUILDKIT_DOCKERFILE_CHECK` says so.
     pub fn new(text: &str, options: Options) -> Result<Self, Vec<Diagnostic>> {
-        let mut sink = Sink::default();
+        let checks = checks(text, &options);
+        let mut sink = Sink::with(checks.as_ref().unwrap_or(&Checks::default()));
+        let checks = checks.map_err(|problem| sink.push(problem)).unwrap_or_default();
         let Some(file) = Dockerfile::read(text, &mut sink) else { return Err(sink.into_vec()) };
         // What follows from something broken is not a problem of its own.
-        let mut found = Sink::default();
+        let mut found = Sink::with(&checks);
         let plan = graph::build(&file, options, text.len(), &mut found);
         let plan = plan.map(|mut plan| {
             plan.features = features::of_file(&file, text);
+            plan.checks = checks.clone();
             let shown = plan.check(&mut found);
             plan.features.extend(shown);
             plan
@@ -121,12 +130,11 @@ impl Plan {
         found
             .filter(|it| !file_is_broken || it.severity == Severity::Error)
             .for_each(|it| sink.push(it));
-        match plan.filter(|_| !sink.has_errors()) {
-            Some(mut plan) => {
-                plan.warnings = sink.into_vec();
-                Ok(plan)
-            }
-            None => Err(sink.into_vec()),
+        let mut problems = sink.into_vec();
+        checks.judge(&mut problems);
+        match plan.filter(|_| !has_errors(&problems)) {
+            Some(plan) => Ok(Self { warnings: problems, ..plan }),
+            None => Err(problems),
         }
     }
 
@@ -210,7 +218,8 @@ impl Plan {
     pub fn evaluate(&self, id: StageId, base: &Base) -> Result<Evaluated, Vec<Diagnostic>> {
         let mut evaluated = self.evaluate_with(&self.expander(), id, base, Knowledge::Complete)?;
         evaluated.warnings.retain(|warning| !self.warnings.contains(warning));
-        Ok(evaluated)
+        self.checks.judge(&mut evaluated.warnings);
+        if has_errors(&evaluated.warnings) { Err(evaluated.warnings) } else { Ok(evaluated) }
     }
 
     fn expander(&self) -> Expander {
@@ -231,8 +240,12 @@ impl Plan {
             );
             return Err(vec![problem]);
         };
-        let around =
-            Surroundings { expander, build_args: &self.options.build_args, globals: &self.globals };
+        let around = Surroundings {
+            expander,
+            build_args: &self.options.build_args,
+            globals: &self.globals,
+            checks: &self.checks,
+        };
         Evaluator::new(around, base, knowledge, planned.stage.span)
             .map_err(|problem| vec![problem])?
             .run(base, &planned.instructions)
@@ -265,6 +278,19 @@ impl Plan {
         }
         shown
     }
+}
+
+fn has_errors(problems: &[Diagnostic]) -> bool {
+    problems.iter().any(|it| it.severity == Severity::Error)
+}
+
+/// What is said of the build checks. As in BuildKit, the build argument stands in for all of the directive.
+fn checks(text: &str, options: &Options) -> Result<Checks, Diagnostic> {
+    let Some(given) = options.build_args.get(CHECKS) else { return directive::checks(text) };
+    Checks::parse(given).map_err(|(message, remedy)| {
+        let message = format!("the build argument `{CHECKS}`: {message}");
+        wrong_checks(Span::default(), (message, remedy))
+    })
 }
 
 fn is_proxy(name: &str) -> bool {

@@ -38,28 +38,13 @@ fn findings(corpus: &mut Corpus) {
             let mut ours = Vec::new();
             for warning in warnings(&content, attributes(&case)) {
                 let line = warning.span.line(&content);
-                let from = content.lines().nth(line - 1).unwrap_or_default().trim_start();
-                ours.push((rule(&warning, from)?, line as u64));
+                let rule = warning.rule.ok_or_else(|| format!("no rule: {warning}"))?;
+                ours.push((rule.to_string(), line as u64));
             }
             ours.sort();
             crate::same(&ours, &theirs)
         });
     }
-}
-
-/// The name of upstream's rule for one of our warnings.
-fn rule(warning: &Diagnostic, line: &str) -> Result<String, String> {
-    let is_from = line.to_uppercase().starts_with("FROM");
-    let names: [(&str, &str); 6] = [
-        ("is not set", if is_from { "UndefinedArgInFrom" } else { "UndefinedVar" }),
-        ("a blank line inside an instruction", "NoEmptyContinuation"),
-        ("`MAINTAINER` is deprecated", "MaintainerDeprecated"),
-        ("without `=` is deprecated", "LegacyKeyValueFormat"),
-        ("is the name of two stages", "DuplicateStageName"),
-        ("means something else already", "ReservedStageName"),
-    ];
-    let found = names.iter().find(|(words, _)| warning.message.contains(words));
-    found.map(|(_, rule)| (*rule).to_owned()).ok_or_else(|| format!("no rule: {warning}"))
 }
 
 /// Everything that we warn about, also where the file is refused.
