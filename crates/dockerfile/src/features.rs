@@ -8,7 +8,9 @@ use crate::diagnostic::Diagnostic;
 use crate::directive;
 use crate::file::Dockerfile;
 use crate::git::GitAddress;
-use crate::instruction::{Action, Copy, Healthcheck, Instruction, Kind, MountKind, Run, read};
+use crate::instruction::{
+    Action, Copy, Healthcheck, Instruction, Kind, MountKind, Run, Security, read,
+};
 use crate::{parser, plan};
 
 /// The repositories of the images that read the language that this crate reads.
@@ -99,7 +101,7 @@ fn of_run(run: &Run, need: &mut impl FnMut(Feature, bool)) {
     need(Feature::Heredoc, !run.documents.is_empty());
     need(Feature::RunWithoutCommand, run.command.is_empty());
     need(Feature::RunNetwork, run.network_given);
-    need(Feature::RunSecurity, run.security_given || !run.devices.is_empty());
+    need(Feature::RunSecurity, run.security == Security::Insecure || !run.devices.is_empty());
     for (word, options) in &run.mounts {
         need(Feature::ExpansionPatterns, has_pattern(&word.text));
         let value = |keys: &[&str]| {
@@ -220,7 +222,9 @@ mod tests {
         ] {
             assert_eq!(names(&format!("FROM scratch\n{text}")), [expected], "{text}");
         }
-        assert_eq!(names("FROM scratch\nRUN echo ${a#b} ${a:-c}"), Vec::<&str>::new());
+        for text in ["RUN echo ${a#b} ${a:-c}", "RUN --security=sandbox x"] {
+            assert_eq!(names(&format!("FROM scratch\n{text}")), Vec::<&str>::new(), "{text}");
+        }
         assert_eq!(
             names("FROM a AS b\nFROM --platform=linux/arm64 b"),
             ["multi-stage", "from-platform"]

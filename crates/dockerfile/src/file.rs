@@ -18,6 +18,8 @@ pub struct Dockerfile {
     pub stages: Vec<StageText>,
     /// What seems wrong, but can be built.
     pub warnings: Vec<Diagnostic>,
+    /// Whether something is missing that may have set a variable: a broken `ARG` or `ENV`.
+    pub(crate) lacks_variables: bool,
 }
 
 /// A stage as it is written.
@@ -48,18 +50,20 @@ impl Dockerfile {
         }
     }
 
-    /// Reads `text` as far as it can be read. What is wrong goes to `sink`. There is no file if what is broken changes the
-    /// meaning of what is not: a stage, or a variable.
+    /// Reads `text` as far as it can be read. What is wrong goes to `sink`. There is no file if a stage is broken, since
+    /// that changes the meaning of all that follows.
     pub(crate) fn read(text: &str, sink: &mut Sink) -> Option<Self> {
         let tree = parser::parse(text);
         let broken = tree.diagnostics.iter().filter(|it| it.severity == Severity::Error);
-        let mut is_whole = !broken.map(|it| line_at(text, it.span)).any(is_context);
+        let broken = broken.map(|it| Sets::of(line_at(text, it.span)).unwrap_or(Sets::Stage));
+        let mut lacking = broken.max().unwrap_or(Sets::Nothing);
         tree.diagnostics.into_iter().for_each(|problem| sink.push(problem));
         let mut file = Self {
             escape: tree.escape,
             arguments: Vec::new(),
             stages: Vec::new(),
             warnings: Vec::new(),
+            lacks_variables: false,
         };
         let mut orphan = None;
         for statement in &tree.statements {
@@ -69,9 +73,14 @@ impl Dockerfile {
             }
             match read(statement, sink) {
                 Some(instruction) => file.add(instruction, &mut orphan),
-                None => is_whole &= !is_context(&statement.text),
+                // What is no instruction at all may have been meant to set something.
+                None => {
+                    lacking = lacking.max(Sets::of(&statement.text).unwrap_or(Sets::Variables));
+                }
             }
         }
+        let is_whole = lacking < Sets::Stage;
+        file.lacks_variables = lacking == Sets::Variables;
         if let Some(span) = orphan.filter(|_| is_whole) {
             let problem = Diagnostic::error(span, "the instruction comes before the first `FROM`");
             sink.push(problem.with_remedy("begin with `FROM`; only `ARG` may come before it"));
@@ -129,12 +138,25 @@ fn line_at(text: &str, span: Span) -> &str {
     text[start..].lines().next().unwrap_or_default()
 }
 
-/// Whether an instruction that is broken changes what others mean. One that is not known is taken for the nearest.
-fn is_context(line: &str) -> bool {
-    let name = line.split_whitespace().next().unwrap_or_default().to_uppercase();
-    let known = INSTRUCTIONS.iter().find(|it| **it == name).copied();
-    let known = known.or_else(|| nearest::nearest(&name, &INSTRUCTIONS));
-    matches!(known, None | Some("FROM" | "ARG" | "ENV"))
+/// What an instruction sets that changes what others mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Sets {
+    Nothing,
+    Variables,
+    Stage,
+}
+
+impl Sets {
+    /// `None` if the line begins with no instruction. One that is not known is taken for the nearest.
+    fn of(line: &str) -> Option<Self> {
+        let name = line.split_whitespace().next().unwrap_or_default().to_uppercase();
+        let known = INSTRUCTIONS.iter().find(|it| **it == name).copied();
+        Some(match known.or_else(|| nearest::nearest(&name, &INSTRUCTIONS))? {
+            "FROM" => Self::Stage,
+            "ARG" | "ENV" => Self::Variables,
+            _ => Self::Nothing,
+        })
+    }
 }
 
 fn warning(name: &Word, what: &str, remedy: &str, rule: Rule) -> Diagnostic {

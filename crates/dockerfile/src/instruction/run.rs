@@ -27,8 +27,6 @@ pub struct Run {
     pub network_given: bool,
     /// `--security`
     pub security: Security,
-    /// Whether `--security` is written.
-    pub security_given: bool,
     /// `--device`
     pub devices: Vec<Device>,
 }
@@ -68,7 +66,7 @@ pub(super) fn read(statement: &Statement, sink: &mut Sink) -> Option<Run> {
     }
     let network = flags.value("network");
     let security = flags.value("security");
-    let (network_given, security_given) = (network.is_some(), security.is_some());
+    let network_given = network.is_some();
     let networks = [
         ("default", NetworkMode::Default),
         ("none", NetworkMode::None),
@@ -95,7 +93,6 @@ pub(super) fn read(statement: &Statement, sink: &mut Sink) -> Option<Run> {
         network: one_of(network.as_ref(), "network mode", networks, sink),
         network_given,
         security: one_of(security.as_ref(), "security mode", rights, sink),
-        security_given,
         devices,
     })
 }

@@ -36,7 +36,9 @@ pub(super) fn globals(
     for argument in &file.arguments {
         let value = match (options.build_args.get(&argument.name.text), &argument.default) {
             (Some(given), _) => Some(given.clone()),
-            (None, Some(default)) => expanded(default, expander, &globals, sink).map(|it| it.text),
+            (None, Some(default)) => {
+                expanded(default, expander, &globals, file, sink).map(|it| it.text)
+            }
             (None, None) => None,
         };
         globals.extend(value.map(|value| (argument.name.text.clone(), value)));
@@ -44,15 +46,18 @@ pub(super) fn globals(
     globals
 }
 
-/// Expands a word with `globals`.
+/// Expands a word with `globals`, which may lack some that the file was to set.
 pub(super) fn expanded(
     word: &Word,
     expander: &Expander,
     globals: &BTreeMap<String, String>,
+    file: &Dockerfile,
     sink: &mut Sink,
 ) -> Option<Expansion> {
     let error = match expander.expand(&word.text, globals) {
+        Ok(found) if file.lacks_variables && !found.unmatched.is_empty() => return None,
         Ok(found) => return Some(found),
+        Err(error) if file.lacks_variables && error.is_about_unset() => return None,
         Err(error) => error,
     };
     let problem = Diagnostic::error(word.span, error.message);

@@ -38,13 +38,14 @@ pub(super) fn build(
         features: BTreeSet::new(),
         warnings: Vec::new(),
         checks: Checks::default(),
+        lacks_variables: file.lacks_variables,
     };
     for (number, text) in file.stages.iter().enumerate() {
         if sink.is_full() {
             sink.cut(text.span);
             return None;
         }
-        let stage = stage(StageId(number), text, &plan, &names, &expander, sink);
+        let stage = stage(StageId(number), file, &plan, &names, &expander, sink);
         plan.stages.push(stage);
         let replaced =
             text.from.name.as_ref().is_some_and(|name| plan.options.contexts.contains(&name.text));
@@ -108,16 +109,17 @@ fn target(file: &Dockerfile, options: &Options, sink: &mut Sink) -> Option<Stage
 
 fn stage(
     id: StageId,
-    text: &StageText,
+    file: &Dockerfile,
     plan: &Plan,
     names: &Names,
     expander: &Expander,
     sink: &mut Sink,
 ) -> PlannedStage {
+    let text = &file.stages[id.0];
     let from = &text.from;
     let name = from.name.as_ref().map(|it| it.text.clone());
     let replaced = name.as_ref().filter(|name| plan.options.contexts.contains(*name));
-    let base = match (replaced, expanded(&from.image, expander, &plan.globals, sink)) {
+    let base = match (replaced, expanded(&from.image, expander, &plan.globals, file, sink)) {
         (Some(name), _) => Source::NamedContext(name.clone()),
         (None, None) => Source::Scratch,
         (None, Some(image)) => {
@@ -125,7 +127,7 @@ fn stage(
         }
     };
     let platform = from.platform.as_ref().filter(|word| !word.text.is_empty());
-    let platform = platform.and_then(|word| self::platform(word, plan, expander, sink));
+    let platform = platform.and_then(|word| self::platform(word, plan, file, expander, sink));
     let sources = vec![base.clone()];
     let stage =
         Stage { id, name, base, platform, text: text.text.clone(), span: text.span, sources };
@@ -173,8 +175,14 @@ fn base(
     })
 }
 
-fn platform(word: &Word, plan: &Plan, expander: &Expander, sink: &mut Sink) -> Option<Platform> {
-    let text = expanded(word, expander, &plan.globals, sink)?.text;
+fn platform(
+    word: &Word,
+    plan: &Plan,
+    file: &Dockerfile,
+    expander: &Expander,
+    sink: &mut Sink,
+) -> Option<Platform> {
+    let text = expanded(word, expander, &plan.globals, file, sink)?.text;
     match text.parse() {
         Ok(platform) => Some(platform),
         Err(_) => {

@@ -92,6 +92,7 @@ pub struct Plan {
     features: BTreeSet<Feature>,
     warnings: Vec<Diagnostic>,
     checks: Checks,
+    lacks_variables: bool,
 }
 
 /// A stage with its instructions.
@@ -103,13 +104,22 @@ struct PlannedStage {
     problems: Vec<Diagnostic>,
 }
 
+/// What evaluating without base images shows.
+#[derive(Debug, Default)]
+struct Shown {
+    features: BTreeSet<Feature>,
+    /// What is wrong with stages that are not needed.
+    elsewhere: Vec<Diagnostic>,
+}
+
 impl Plan {
     /// Reads a Dockerfile and finds what its target needs.
     ///
     /// # Errors
     ///
     /// Every problem of the file that does not depend on a base image, in the order of the file, warnings among them. A
-    /// warning is an error where `# check=` or the build argument `BUILDKIT_DOCKERFILE_CHECK` says so.
+    /// warning is an error where `# check=` or the build argument `BUILDKIT_DOCKERFILE_CHECK` says so. What is wrong with a
+    /// stage that the target does not need refuses no file, so that is a warning in a file that is right otherwise.
     pub fn new(text: &str, options: Options) -> Result<Self, Vec<Diagnostic>> {
         let checks = checks(text, &options);
         let mut sink = Sink::with(checks.as_ref().unwrap_or(&Checks::default()));
@@ -117,15 +127,28 @@ impl Plan {
         let Some(file) = Dockerfile::read(text, &mut sink) else { return Err(sink.into_vec()) };
         // What follows from something broken is not a problem of its own.
         let mut found = Sink::with(&checks);
+        let mut elsewhere = Vec::new();
         let plan = graph::build(&file, options, text.len(), &mut found);
         let plan = plan.map(|mut plan| {
             plan.features = features::of_file(&file, text);
             plan.checks = checks.clone();
             let shown = plan.check(&mut found);
-            plan.features.extend(shown);
+            plan.features.extend(shown.features);
+            elsewhere = shown.elsewhere;
             plan
         });
         let file_is_broken = sink.has_errors();
+        let is_refused = file_is_broken || found.has_errors();
+        for problem in elsewhere {
+            found.push(match is_refused {
+                true => problem,
+                false => Diagnostic {
+                    severity: Severity::Warning,
+                    message: format!("{}, in a stage that is not built", problem.message),
+                    ..problem
+                },
+            });
+        }
         let found = found.into_vec().into_iter();
         found
             .filter(|it| !file_is_broken || it.severity == Severity::Error)
@@ -251,29 +274,50 @@ impl Plan {
             .run(base, &planned.instructions)
     }
 
-    /// Evaluates what is needed as far as that goes without base images. Returns the features that show in doing so.
-    fn check(&self, sink: &mut Sink) -> BTreeSet<Feature> {
-        let expander = self.expander();
-        let mut shown = BTreeSet::new();
+    /// Evaluates the stages as far as that goes without base images, those that are needed first. Their problems go to
+    /// `sink`.
+    fn check(&self, sink: &mut Sink) -> Shown {
+        let mut expander = self.expander();
+        let mut shown = Shown::default();
         let mut results: BTreeMap<StageId, (Base, Knowledge)> = BTreeMap::new();
-        for stage in self.needed() {
+        let others = self.stages.iter().filter(|it| !self.needed[it.stage.id.0]);
+        let mut others = others.map(|it| &it.stage).peekable();
+        let first_other = others.peek().map(|it| it.id);
+        for stage in self.needed().chain(others) {
+            if first_other == Some(stage.id) {
+                // What these expand to is no reason to refuse the others.
+                expander = self.expander();
+            }
+            let is_needed = self.needed[stage.id.0];
+            if !is_needed {
+                shown.elsewhere.extend(self.stages[stage.id.0].problems.iter().cloned());
+            }
             if sink.is_full() {
                 sink.cut(stage.span);
                 break;
             }
             let known = match &stage.base {
                 Source::Stage(id) => results.get(id).cloned(),
-                Source::Scratch => Some((Base::scratch(), Knowledge::Complete)),
+                Source::Scratch if !self.lacks_variables => {
+                    Some((Base::scratch(), Knowledge::Complete))
+                }
                 _ => None,
             };
             let (base, knowledge) = known.unwrap_or_else(|| (Base::scratch(), Knowledge::Partial));
             match self.evaluate_with(&expander, stage.id, &base, knowledge) {
                 Ok(evaluated) => {
-                    evaluated.steps.iter().for_each(|step| features::of_step(step, &mut shown));
-                    evaluated.warnings.into_iter().for_each(|warning| sink.push(warning));
                     results.insert(stage.id, (evaluated.result, knowledge));
+                    if is_needed {
+                        let steps = evaluated.steps.iter();
+                        steps.for_each(|step| features::of_step(step, &mut shown.features));
+                        evaluated.warnings.into_iter().for_each(|warning| sink.push(warning));
+                    }
                 }
-                Err(problems) => problems.into_iter().for_each(|problem| sink.push(problem)),
+                Err(problems) if is_needed => problems.into_iter().for_each(|it| sink.push(it)),
+                Err(problems) => {
+                    let errors = problems.into_iter().filter(|it| it.severity == Severity::Error);
+                    shown.elsewhere.extend(errors);
+                }
             }
         }
         shown
