@@ -41,7 +41,7 @@ impl StepInput {
 /// What a step's default network is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DefaultNetwork {
-    /// A network of the step's own, through `slirp4netns`; where that is not to be had the worker's, with a
+    /// A network of the step's own, through `pasta` or `slirp4netns`; where neither is to be had the worker's, with a
     /// warning. For a worker on a host.
     Own,
     /// The one that the worker has. For a worker in a container or an instance.

@@ -5,6 +5,7 @@
 //! over a socket. That one makes the namespaces, waits for the step, and clears up; when either of them is
 //! killed, the kernel kills the step.
 
+mod connect;
 mod files;
 mod groups;
 mod inside;

@@ -2,10 +2,8 @@
 
 use std::os::unix::net::UnixListener;
 
-use boxwright_core::{
-    CacheSharing, ErrorKind, MountAccess, MountSource, NetworkMode, Step, StepMount,
-};
-use boxwright_worker::{Cancel, DefaultNetwork, StepInput, run_step};
+use boxwright_core::{CacheSharing, ErrorKind, MountAccess, MountSource, Step, StepMount};
+use boxwright_worker::{Cancel, StepInput, run_step};
 
 use crate::Case;
 use crate::world::{self, World};
@@ -20,7 +18,6 @@ pub(crate) const CASES: &[Case] = &[
     ("a_step_that_waits_for_a_cache_can_be_cancelled_threat_11", waiting),
     ("tmpfs_has_its_size_and_holds_mounts", tmpfs),
     ("certificates_are_trusted_and_not_kept", certificates),
-    ("a_network_of_its_own_reaches_no_loopback", own_network),
 ];
 
 fn mount(target: &str, source: MountSource) -> StepMount {
@@ -292,32 +289,4 @@ fn certificates() {
     input.ca_bundle = Some(b"ours\n".to_vec());
     let ran = world.try_run(input).unwrap();
     assert!(ran.out.starts_with("ours\n") && ran.layer.is_none(), "{ran:?}");
-}
-
-fn own_network() {
-    let world = World::new();
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || listener.incoming().for_each(drop));
-    let script = format!(
-        "ls /sys/class/net; nc -w 1 127.0.0.1 {port} </dev/null && echo reached; \
-         head -n 1 /etc/resolv.conf"
-    );
-    let mut input = StepInput::new(world.step(&script));
-    input.default_network = DefaultNetwork::Own;
-    for _ in 0..2 {
-        let ran = world.try_run(input.clone()).unwrap();
-        match &ran.warnings[..] {
-            [] => assert_eq!(ran.out, "eth0\nlo\nnameserver 10.0.2.3\n", "{ran:?}"),
-            [warning] => {
-                // Said plainly, with what is missing.
-                assert!(warning.contains("own network: `"), "{warning}");
-                assert!(ran.out.contains("reached"), "{ran:?}");
-            }
-            _ => panic!("{ran:?}"),
-        }
-    }
-    input.step.network = NetworkMode::Host;
-    let ran = world.try_run(input).unwrap();
-    assert!(ran.out.contains("reached") && ran.warnings.is_empty(), "{ran:?}");
 }
