@@ -42,7 +42,7 @@ struct Case {
     promise: String,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 struct Outcome {
     case: String,
     column: String,
@@ -59,6 +59,24 @@ impl Report {
         // It stands for no engine, and is there to test the suite.
         report.columns.retain(|column| column.engine != "fake");
         Ok(report)
+    }
+
+    /// Adds what `other`, a report of the same suite, found of other columns, each beside those of its engine.
+    pub(super) fn join(&mut self, other: Self) {
+        for column in other.columns {
+            if self.columns.iter().any(|known| known.name == column.name) {
+                continue;
+            }
+            let results = other.results.iter().filter(|result| result.column == column.name);
+            self.results.extend(results.cloned());
+            let last = self.columns.iter().rposition(|known| known.engine == column.engine);
+            self.columns.insert(last.map_or(self.columns.len(), |last| last + 1), column);
+        }
+        for case in other.cases {
+            if self.cases.iter().all(|known| known.id != case.id) {
+                self.cases.push(case);
+            }
+        }
     }
 
     /// Returns the short table of engines.
@@ -194,5 +212,29 @@ mod tests {
             assert!(page.contains(expected), "{expected}\n---\n{page}");
         }
         assert!(!page.contains("fake"));
+    }
+
+    #[test]
+    fn columns_of_another_report_stand_beside_those_of_their_engine() {
+        let report = |columns: &[(&str, &str)]| -> Report {
+            let results: Vec<_> = columns.iter().map(|(name, _)| {
+                serde_json::json!({"case": "copy/a", "column": name, "verdict": format!("of {name}")})
+            }).collect();
+            let columns: Vec<_> = columns.iter().map(|(name, engine)| {
+                serde_json::json!({"name": name, "engine": engine, "version": "1", "builder": "portable",
+                    "rootless": name.contains("rootless"), "capabilities": {}, "features": {},
+                    "totals": {"pass": 1}})
+            }).collect();
+            let cases = [serde_json::json!({"id": "copy/a", "promise": "A"})];
+            let report =
+                serde_json::json!({"columns": columns, "cases": cases, "results": results});
+            serde_json::from_value(report).unwrap()
+        };
+        let mut all = report(&[("embedded", "embedded"), ("podman", "podman")]);
+        all.join(report(&[("embedded (rootless)", "embedded"), ("podman", "podman")]));
+        let page = all.page();
+        let row = "| A (`copy/a`) | of embedded | of embedded (rootless) | of podman |\n";
+        assert!(page.contains(row), "{page}");
+        assert!(all.table().contains("| embedded, rootless | 1 | portable | 1 | 0 | 0 |\n"));
     }
 }

@@ -24,6 +24,9 @@ pub(crate) struct Options {
     /// as they are, or are taken from the last `cargo xtask test`
     #[arg(long)]
     report: Option<PathBuf>,
+    /// A report of the suite as an ordinary user, whose columns stand beside those of `--report`; else as for that
+    #[arg(long)]
+    ordinary_user: Option<PathBuf>,
     /// A report of the corpora, for their table; else as for `--report`
     #[arg(long)]
     corpora: Option<PathBuf>,
@@ -48,7 +51,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Page { path: "docs/reference/config.md", text: settings::page(&boxwright)? },
     ];
     if let Some(report) = last(options, &options.report, "conformance/report.json") {
-        let report = matrix::Report::read(&report)?;
+        let mut report = matrix::Report::read(&report)?;
+        let beside = last(options, &options.ordinary_user, "conformance/ordinary-user.json");
+        if let Some(beside) = beside {
+            report.join(matrix::Report::read(&beside)?);
+        }
         let path = "docs/reference/engine-matrix.md";
         pages.push(Page { path, text: report.page() });
         pages.push(Page { path: "README.md", text: readme(&report)? });
