@@ -2,6 +2,10 @@
 
 use boxwright_core::{Host, Result};
 
+use boxwright_engine_embedded::keeper;
+pub use boxwright_engine_embedded::{
+    LocalWorker, StorePart, StorePruned, StorePruning, StoreUsage,
+};
 use boxwright_portable::local::place;
 pub use boxwright_portable::{Part, Pruned, Pruning, Scope, Store, Usage};
 
@@ -16,4 +20,15 @@ use crate::Settings;
 pub fn open(settings: &Settings, host: &Host) -> Result<Store> {
     let place = place::place(host, settings.engines().embedded.store.as_deref())?;
     Store::open(place.folder)
+}
+
+/// Returns the worker whose layers and caches are in `store`, to count and to prune those, or `None` where no program
+/// of it can be had.
+///
+/// # Errors
+///
+/// [`ErrorKind::InvalidInput`](boxwright_core::ErrorKind::InvalidInput) when the file that the settings name is no
+/// program.
+pub fn worker(settings: &Settings, host: &Host, store: &Store) -> Result<Option<LocalWorker>> {
+    keeper(host, store.layout().folder(), &settings.engines().embedded)
 }

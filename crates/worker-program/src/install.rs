@@ -9,7 +9,15 @@ use boxwright_core::{Error, ErrorKind, Result};
 
 use crate::WorkerProgram;
 
+/// What the names of the files begin with.
+const PREFIX: &str = "boxwright-worker-";
+
 impl WorkerProgram {
+    /// Returns the file that it is installed as in `folder`.
+    pub(crate) fn file(&self, folder: &Path) -> PathBuf {
+        folder.join(format!("{PREFIX}{}", self.digest().short()))
+    }
+
     /// Writes the program into `folder`, unless it is there, and returns the file. It is named after its digest, so
     /// that versions do not get in each other's way; it is there whole or not at all.
     ///
@@ -17,7 +25,7 @@ impl WorkerProgram {
     ///
     /// [`ErrorKind::Unavailable`] when the folder cannot be written, [`ErrorKind::Exhausted`] when the disk is full.
     pub fn install(&self, folder: &Path) -> Result<PathBuf> {
-        let file = folder.join(format!("boxwright-worker-{}", self.digest().short()));
+        let file = self.file(folder);
         // Compared, since a machine that lost power may have left a file with a name and no content.
         if fs::read(&file).is_ok_and(|there| there == self.bytes()) {
             return Ok(file);
@@ -44,6 +52,15 @@ impl WorkerProgram {
         })?;
         Ok(file)
     }
+}
+
+/// Lists the programs of other versions in `folder`, with what they take. One that still runs needs its file no more.
+pub(crate) fn others(folder: &Path, own: &Path) -> Vec<(PathBuf, u64)> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let others = entries.filter(|entry| {
+        entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes()) && entry.path() != own
+    });
+    others.filter_map(|entry| Some((entry.path(), entry.metadata().ok()?.len()))).collect()
 }
 
 #[cfg(test)]

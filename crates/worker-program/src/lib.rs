@@ -7,6 +7,7 @@
 mod install;
 mod local;
 
+pub use boxwright_worker::{StorePart, StorePruned, StorePruning, StoreUsage};
 pub use local::LocalWorker;
 
 use std::borrow::Cow;

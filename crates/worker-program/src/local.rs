@@ -10,12 +10,13 @@ use boxwright_core::{
     BlobStore, Error, ErrorKind, Host, Program, Result, Session, Step, StepOutcome, StepRunner,
     async_trait,
 };
-use boxwright_worker::WorkerClient;
+use boxwright_worker::{StorePruned, StorePruning, StoreUsage, WorkerClient};
 use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, ChildStderr};
 use tokio::task::JoinHandle;
 
 use crate::WorkerProgram;
+use crate::install::others;
 
 /// How many bytes of what a worker writes to standard error are kept.
 const TAIL: usize = 2 << 10;
@@ -23,6 +24,8 @@ const TAIL: usize = 2 << 10;
 const ENDING: Duration = Duration::from_secs(2);
 /// How long finding out whether steps can be run may take.
 const PROBING: Duration = Duration::from_secs(10);
+/// How long looking through a store, or removing much of it, may take.
+const UPKEEP: Duration = Duration::from_secs(3600);
 /// What the worker looks programs for networks up in. Nothing else of this environment is its business.
 const VARIABLES: &[&str] = &["PATH"];
 
@@ -78,6 +81,70 @@ impl LocalWorker {
         }
         let said = String::from_utf8_lossy(&output.stderr);
         Err(Error::new(ErrorKind::Unavailable, "cannot run steps here").with_cause(said.trim()))
+    }
+
+    /// Tells what the worker's store takes. Programs of other versions are leftovers, too.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unavailable`] when it cannot be read.
+    pub async fn usage(&self) -> Result<StoreUsage> {
+        let mut usage: StoreUsage = self.ask("usage", &[]).await?;
+        for (_, bytes) in self.other_programs() {
+            usage.leftovers.count += 1;
+            usage.leftovers.bytes += bytes;
+        }
+        Ok(usage)
+    }
+
+    /// Removes from the worker's store what `pruning` says, unless a build uses it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unavailable`] when something cannot be removed.
+    pub async fn prune(&self, pruning: &StorePruning) -> Result<StorePruned> {
+        let mut arguments = Vec::new();
+        if let Some(age) = pruning.older_than {
+            arguments.extend(["--older-than".to_owned(), age.as_secs().to_string()]);
+        }
+        if let Some(bytes) = pruning.keep_bytes {
+            arguments.extend(["--keep-bytes".to_owned(), bytes.to_string()]);
+        }
+        let mut pruned: StorePruned = self.ask("prune", &arguments).await?;
+        for (file, bytes) in self.other_programs().into_iter().filter(|_| !pruned.in_use) {
+            if std::fs::remove_file(file).is_ok() {
+                pruned.removed.leftovers.count += 1;
+                pruned.removed.leftovers.bytes += bytes;
+            }
+        }
+        Ok(pruned)
+    }
+
+    /// Lists what other versions of this program installed.
+    fn other_programs(&self) -> Vec<(PathBuf, u64)> {
+        others(&self.folder, &self.program.file(&self.folder))
+    }
+
+    /// Has the program do `command`, and reads what it prints. As an ordinary user only the program, in its namespace,
+    /// may touch the files of the store.
+    async fn ask<T>(&self, command: &str, arguments: &[String]) -> Result<T>
+    where
+        T: Default + serde::de::DeserializeOwned,
+    {
+        if !self.folder.exists() {
+            return Ok(T::default());
+        }
+        let fail = |cause: String| {
+            let message =
+                format!("cannot look after the worker's store `{}`", self.folder.display());
+            Error::new(ErrorKind::Unavailable, message).with_cause(cause)
+        };
+        let program = self.program_for(command).await?.arguments(arguments);
+        let output = program.output(&[], UPKEEP).await?;
+        if !output.succeeded() {
+            return Err(fail(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
+        }
+        serde_json::from_slice(&output.stdout).map_err(|error| fail(error.to_string()))
     }
 
     /// Runs `step` as [`StepRunner::run`] does, returns its exit status, and throws away what it changed.

@@ -37,4 +37,6 @@ pub use input::{DefaultNetwork, StepEvent, StepInput};
 pub use program::run;
 pub use protocol::PROTOCOL;
 pub use sandbox::{SANDBOX_ARGUMENT, run_step, sandbox_main};
-pub use store::WorkerStore;
+pub use store::{
+    StorePart, StorePruned, StorePruning, StoreUsage, WorkerStore, prune_store, store_usage,
+};

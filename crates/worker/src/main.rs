@@ -1,4 +1,5 @@
-//! The static program `boxwright-worker`. Standard error is for diagnostics; nothing reads it.
+//! The static program `boxwright-worker`. Standard error is for diagnostics; nothing reads it. Standard output is for the
+//! protocol, or for what was asked for.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -9,8 +10,15 @@ fn main() -> ExitCode {
     if arguments.peek().is_some_and(|first| first == boxwright_worker::SANDBOX_ARGUMENT) {
         return ExitCode::from(boxwright_worker::sandbox_main());
     }
-    let Err(error) = boxwright_worker::run(arguments) else {
-        return ExitCode::SUCCESS;
+    let error = match boxwright_worker::run(arguments) {
+        Ok(None) => return ExitCode::SUCCESS,
+        Ok(Some(said)) => {
+            return match writeln!(std::io::stdout(), "{said}") {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(_) => ExitCode::FAILURE,
+            };
+        }
+        Err(error) => error,
     };
     let causes: String = error.causes().iter().map(|cause| format!(": {cause}")).collect();
     let remedy = error.remedy().map(|remedy| format!("\nhelp: {remedy}")).unwrap_or_default();

@@ -8,10 +8,13 @@ use boxwright_core::{Error, ErrorKind, Host, Result};
 use rustix::thread::UnshareFlags;
 
 use crate::serve::{ServeSettings, serve};
+use crate::store::{StorePruning, prune_store, prune_when_due, store_usage};
 use crate::{DefaultNetwork, WorkerStore, init, instance, stdio, syscalls, userns};
 
 /// What the program does, by its arguments.
 const USAGE: &str = "boxwright-worker serve --store FOLDER [--own-network] | boxwright-worker probe --store FOLDER \
+                     | boxwright-worker usage --store FOLDER \
+                     | boxwright-worker prune --store FOLDER [--older-than SECONDS] [--keep-bytes BYTES] \
                      | boxwright-worker init --idle SECONDS";
 
 /// How long threads that are still at work have at the end.
@@ -25,6 +28,13 @@ enum Command {
     Probe {
         store: PathBuf,
     },
+    Usage {
+        store: PathBuf,
+    },
+    Prune {
+        store: PathBuf,
+        pruning: StorePruning,
+    },
     Init {
         idle: Duration,
     },
@@ -32,19 +42,22 @@ enum Command {
     FirstProcess,
 }
 
-/// Runs the program with `arguments`, its name not among them.
+/// Runs the program with `arguments`, its name not among them, and returns what it is to print, if anything.
 ///
 /// # Errors
 ///
 /// What went wrong, for standard error. A client has heard it already, if it could.
-pub fn run(arguments: impl Iterator<Item = OsString>) -> Result<()> {
+pub fn run(arguments: impl Iterator<Item = OsString>) -> Result<Option<String>> {
     let command = parse(arguments, std::process::id())?;
-    if let Command::Serve { .. } | Command::Probe { .. } = command {
+    if !matches!(command, Command::Init { .. } | Command::FirstProcess) {
         // With one thread still. An ordinary user is root in there, and can mount and give files away.
         userns::enter()?;
     }
-    if let Command::Probe { store } = &command {
-        return probe(store);
+    match &command {
+        Command::Probe { store } => return probe(store).map(|()| None),
+        Command::Usage { store } => return told(&store_usage(store)?),
+        Command::Prune { store, pruning } => return told(&prune_store(store, pruning)?),
+        Command::Serve { .. } | Command::Init { .. } | Command::FirstProcess => {}
     }
     if let Command::FirstProcess = command
         && let Some(image) = instance::image()?
@@ -60,7 +73,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> Result<()> {
         match command {
             Command::Serve { store, default_network } => serve_store(store, default_network).await,
             // Done above, without threads.
-            Command::Probe { .. } => Ok(()),
+            Command::Probe { .. } | Command::Usage { .. } | Command::Prune { .. } => Ok(()),
             Command::Init { idle } => init::wait_until_idle(idle).await.map_err(|error| {
                 Error::new(ErrorKind::Unavailable, "cannot watch for signals").with_source(error)
             }),
@@ -68,7 +81,14 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> Result<()> {
         }
     });
     runtime.shutdown_timeout(LAST);
-    done
+    done.map(|()| None)
+}
+
+/// Returns `value` as whoever started the program reads it.
+fn told(value: &impl serde::Serialize) -> Result<Option<String>> {
+    serde_json::to_string(value)
+        .map(Some)
+        .map_err(|error| Error::new(ErrorKind::Bug, "cannot describe the store").with_source(error))
 }
 
 /// Finds out by trying whether steps can be run: opens the store in `folder`, and makes the namespaces of a step.
@@ -92,7 +112,11 @@ async fn serve_store(folder: PathBuf, default_network: DefaultNetwork) -> Result
     })?;
     let sockets = folder.clone();
     let store = boxwright_image::pipe::blocking(move || WorkerStore::open(&folder)).await?;
-    serve(stream, store, ServeSettings { default_network, sockets }).await
+    let served = serve(stream, store, ServeSettings { default_network, sockets: sockets.clone() });
+    let served = served.await;
+    // Nobody waits for it any more.
+    boxwright_image::pipe::blocking(move || Ok(prune_when_due(&sockets))).await?;
+    served
 }
 
 fn parse(mut arguments: impl Iterator<Item = OsString>, process: u32) -> Result<Command> {
@@ -107,20 +131,31 @@ fn parse(mut arguments: impl Iterator<Item = OsString>, process: u32) -> Result<
         None => OsString::new(),
     };
     let (mut store, mut idle, mut default_network) = (None, None, DefaultNetwork::Worker);
+    let mut pruning = StorePruning::default();
     while let Some(argument) = arguments.next() {
         match argument.to_str() {
             Some("--store") => store = arguments.next().map(PathBuf::from),
             Some("--own-network") => default_network = DefaultNetwork::Own,
-            Some("--idle") => {
-                let seconds = arguments.next().and_then(|text| text.to_str()?.parse().ok());
-                idle = seconds.map(Duration::from_secs);
+            Some(name @ ("--idle" | "--older-than" | "--keep-bytes")) => {
+                let number = arguments.next().and_then(|text| text.to_str()?.parse::<u64>().ok());
+                let number = number.ok_or_else(|| wrong(format!("`{name}` needs a number")))?;
+                match name {
+                    "--idle" => idle = Some(Duration::from_secs(number)),
+                    "--older-than" => pruning.older_than = Some(Duration::from_secs(number)),
+                    _ => pruning.keep_bytes = Some(number),
+                }
             }
             _ => return Err(wrong(format!("unknown argument `{}`", argument.display()))),
         }
     }
     match (command.to_str(), store, idle) {
         (Some("serve"), Some(store), None) => Ok(Command::Serve { store, default_network }),
+        (Some("prune"), Some(store), None) => Ok(Command::Prune { store, pruning }),
+        (_, _, _) if pruning != StorePruning::default() => {
+            Err(wrong("its arguments make no command".to_owned()))
+        }
         (Some("probe"), Some(store), None) => Ok(Command::Probe { store }),
+        (Some("usage"), Some(store), None) => Ok(Command::Usage { store }),
         (Some("init"), None, Some(idle)) => Ok(Command::Init { idle }),
         _ => Err(wrong("its arguments make no command".to_owned())),
     }
@@ -139,6 +174,8 @@ mod tests {
         assert!(!refused(&["serve", "--store", "/w", "--own-network"]));
         assert!(!refused(&["init", "--idle", "60"]));
         assert!(!refused(&["probe", "--store", "/w"]));
+        assert!(!refused(&["usage", "--store", "/w"]));
+        assert!(!refused(&["prune", "--store", "/w", "--older-than", "60", "--keep-bytes", "0"]));
         assert!(matches!(parse(std::iter::empty(), 1), Ok(Command::FirstProcess)));
         for wrong in [
             &[][..],
@@ -147,6 +184,9 @@ mod tests {
             &["init", "--idle", "soon"],
             &["serve", "--store", "/w", "--verbose"],
             &["serve", "--store", "/w", "--idle", "1"],
+            &["usage", "--store", "/w", "--keep-bytes", "1"],
+            &["prune", "--store", "/w", "--older-than", "1d"],
+            &["prune", "--store", "/w", "--keep-bytes"],
         ] {
             assert!(refused(wrong), "{wrong:?}");
         }

@@ -9,6 +9,8 @@ mod run;
 mod tried;
 mod worker;
 
+pub use boxwright_worker_program::{LocalWorker, StorePart, StorePruned, StorePruning, StoreUsage};
 pub use config::EmbeddedConfig;
 pub use engine::EmbeddedEngine;
 pub use provider::EmbeddedProvider;
+pub use worker::keeper;

@@ -5,6 +5,7 @@ use std::path::Path;
 use boxwright_core::{Host, Platform, Result, Support};
 use boxwright_worker_program::{LocalWorker, WorkerProgram};
 
+use crate::config::EmbeddedConfig;
 use crate::tried::Circumstances;
 
 /// The folder of the worker, in the one of the images.
@@ -32,16 +33,8 @@ impl Worker {
     /// Finds out by trying whether commands can be run, with a store in `images`, by the program in the file `named`
     /// or else by the one that is carried along.
     pub(crate) async fn find_out(host: &Host, images: &Path, named: Option<&Path>) -> Result<Self> {
-        let program = match named {
-            Some(file) => {
-                let program = WorkerProgram::read(&host.absolute(file))?;
-                program.require(Platform::of_this_machine().architecture())?;
-                program
-            }
-            None => match WorkerProgram::carried() {
-                Ok(program) => program,
-                Err(_) => return Ok(Self { local: None, support: NO_PROGRAM }),
-            },
+        let Some(program) = program(host, named)? else {
+            return Ok(Self { local: None, support: NO_PROGRAM });
         };
         let folder = images.join(FOLDER);
         let circumstances = Circumstances::now(host, &program.digest().to_string());
@@ -65,6 +58,26 @@ impl Worker {
     pub(crate) fn local(&self) -> Option<&LocalWorker> {
         self.local.as_ref()
     }
+}
+
+/// Returns the worker with a store in `images`, to look after that store; whether it can run steps is not asked. `None`
+/// where no program can be had.
+///
+/// # Errors
+///
+/// [`ErrorKind::InvalidInput`](boxwright_core::ErrorKind::InvalidInput) when the file that the settings name is no
+/// program.
+pub fn keeper(host: &Host, images: &Path, config: &EmbeddedConfig) -> Result<Option<LocalWorker>> {
+    let program = program(host, config.worker.as_deref().map(Path::new))?;
+    Ok(program.map(|program| LocalWorker::new(host.clone(), program, images.join(FOLDER))))
+}
+
+/// Returns the program in the file `named`, or else the one that is carried along, if there is one.
+fn program(host: &Host, named: Option<&Path>) -> Result<Option<WorkerProgram>> {
+    let Some(file) = named else { return Ok(WorkerProgram::carried().ok()) };
+    let program = WorkerProgram::read(&host.absolute(file))?;
+    program.require(Platform::of_this_machine().architecture())?;
+    Ok(Some(program))
 }
 
 /// Whether this process may make namespaces and mount: it is root, and was left the right `CAP_SYS_ADMIN`.

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use boxwright_engines::store::{self, Part, Usage};
+use boxwright_engines::store::{self, StoreUsage, Usage};
 use serde_json::json;
 
 use crate::app::App;
@@ -14,29 +14,42 @@ pub(super) async fn run(args: &DfArgs, app: &App) -> Outcome {
     let settings = app.settings(&EngineArgs::default())?;
     let store = store::open(&settings, &app.host)?;
     let usage = store.usage().await?;
+    let steps = match store::worker(&settings, &app.host, &store)? {
+        Some(worker) => worker.usage().await?,
+        None => StoreUsage::default(),
+    };
     match args.format.format {
         Format::Json => {
             let mut value = json!(usage);
             value["store"] = store.layout().folder().display().to_string().into();
+            value["steps"] = json!(steps);
             app.console.json(&value)?;
         }
-        Format::Text => app.console.data(&table(&usage, app))?,
+        Format::Text => app.console.data(&table(&usage, &steps, app))?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn table(usage: &Usage, app: &App) -> String {
-    let parts: [(&str, Part, &str); 4] = [
+fn table(usage: &Usage, steps: &StoreUsage, app: &App) -> String {
+    let kept = [
         ("images", usage.images, "with a name: `boxwright prune --all` removes them"),
         ("cache", usage.cache, "results of steps, and images without a name"),
         ("packed", usage.packed, "compressed copies of layers, for registries"),
         ("notes", usage.notes, "what was found out of files and steps"),
     ];
+    let unpacked = [
+        ("unpacked", steps.layers, "layers as steps see them"),
+        ("mounts", steps.caches, "caches of `RUN --mount=type=cache`"),
+        ("leftovers", steps.leftovers, "of steps that were killed, and of other versions"),
+    ];
+    let kept = kept.map(|(name, part, remark)| (name, part.count, part.bytes, remark));
+    let unpacked = unpacked.map(|(name, part, remark)| (name, part.count, part.bytes, remark));
     let mut table = Table::new(&["WHAT", "COUNT", "SIZE", ""]);
-    for (name, part, remark) in parts {
-        table.row(&[name, &part.count.to_string(), &bytes(part.bytes), remark]);
+    let mut total = 0;
+    for (name, count, size, remark) in kept.into_iter().chain(unpacked) {
+        table.row(&[name, &count.to_string(), &bytes(size), remark]);
+        total += size;
     }
-    let total: u64 = parts.iter().map(|(_, part, _)| part.bytes).sum();
     table.row(&["all", "", &bytes(total), ""]);
     table.render(app.console.paint_out())
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use boxwright_core::{Detection, Error, ErrorKind, Instance, PruneOutput, Result};
 use boxwright_engines::Settings;
-use boxwright_engines::store::{self, Pruned, Pruning, Scope};
+use boxwright_engines::store::{
+    self, LocalWorker, Pruned, Pruning, Scope, Store, StorePruned, StorePruning,
+};
 use serde::Serialize;
 
 use crate::app::App;
@@ -19,6 +21,8 @@ use crate::render::bytes;
 struct Report {
     #[serde(flatten)]
     store: Pruned,
+    /// What steps of the embedded engine used.
+    steps: StorePruned,
     engines: Vec<OfEngine>,
 }
 
@@ -37,16 +41,41 @@ pub(super) async fn run(args: &PruneArgs, app: &App) -> Outcome {
     pruning.older_than = args.older_than.as_deref().map(duration).transpose()?;
     pruning.keep_storage = args.keep_storage.as_deref().map(build::size).transpose()?;
     let settings = app.settings(&EngineArgs::default())?;
-    let store = store::open(&settings, &app.host)?.prune(&pruning).await?;
+    let store = store::open(&settings, &app.host)?;
+    let steps = match store::worker(&settings, &app.host, &store)? {
+        Some(worker) => prune_steps(&worker, &store, &mut pruning).await?,
+        None => StorePruned::default(),
+    };
+    let store = store.prune(&pruning).await?;
     // Who wants to keep something of the cache wants the workers for it, too.
     let is_whole = pruning.older_than.is_none() && pruning.keep_storage.is_none();
     let (engines, all) = if is_whole { engines(&settings, app).await? } else { (Vec::new(), true) };
-    let report = Report { store, engines };
+    let report = Report { store, steps, engines };
     match args.format.format {
         Format::Json => app.console.json(&report)?,
         Format::Text => app.console.data(&text(&report))?,
     }
     Ok(if all { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+}
+
+/// Prunes what steps used, before the rest: layers can be unpacked again as long as there are blobs. Of `pruning` it
+/// takes off what stays of it.
+async fn prune_steps(
+    worker: &LocalWorker,
+    store: &Store,
+    pruning: &mut Pruning,
+) -> Result<StorePruned> {
+    let mut steps = StorePruning { older_than: pruning.older_than, keep_bytes: None };
+    if let Some(keep) = pruning.keep_storage {
+        let usage = store.usage().await?;
+        let blobs = usage.images.bytes + usage.cache.bytes + usage.packed.bytes;
+        steps.keep_bytes = Some(keep.saturating_sub(blobs));
+    }
+    let pruned = worker.prune(&steps).await?;
+    if let Some(keep) = &mut pruning.keep_storage {
+        *keep = keep.saturating_sub(worker.usage().await?.bytes());
+    }
+    Ok(pruned)
 }
 
 /// Prunes every engine that is ready, and returns whether that could be done in all of them.
@@ -93,6 +122,20 @@ fn text(report: &Report) -> String {
     if pruned.in_use.count > 0 {
         let size = bytes(pruned.in_use.bytes);
         text += &format!("\nleft what builds use now: {} blobs, {size}", pruned.in_use.count);
+    }
+    let steps = &report.steps;
+    for (part, one, several) in [
+        (steps.removed.layers, "unpacked layer", "unpacked layers"),
+        (steps.removed.caches, "cache of steps", "caches of steps"),
+        (steps.removed.leftovers, "leftover of steps", "leftovers of steps"),
+    ] {
+        let name = if part.count == 1 { one } else { several };
+        if part.count > 0 {
+            text += &format!("\nremoved {} {name}, {}", part.count, bytes(part.bytes));
+        }
+    }
+    if steps.in_use {
+        text += "\nleft the unpacked layers and caches of steps, which a build uses now";
     }
     for OfEngine { engine, endpoint, pruned } in &report.engines {
         for what in &pruned.removed {

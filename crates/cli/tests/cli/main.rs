@@ -17,6 +17,7 @@ mod python;
 mod settings;
 mod signals;
 mod spec;
+mod steps;
 mod store;
 mod transfer;
 mod usage;

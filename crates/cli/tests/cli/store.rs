@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::harness::{Home, Run};
+use super::steps::base;
 
 fn home() -> Home {
     let home =
@@ -36,7 +37,7 @@ fn the_store_is_counted_and_pruned() {
     let usage = json(&home.real(&["df", "--format", "json"]));
     assert_eq!((&usage["images"]["count"], &usage["cache"]["count"]), (&3.into(), &3.into()));
     let run = home.real(&["df"]);
-    assert!(run.stdout.starts_with("WHAT ") && run.stdout.contains("\nimages  3 "), "{run}");
+    assert!(run.stdout.starts_with("WHAT ") && run.stdout.contains("\nimages     3 "), "{run}");
 
     let none = json(&home.real(&["prune", "--older-than", "1h", "--format", "json"]));
     assert_eq!(none["removed"]["count"], 0);
@@ -51,5 +52,37 @@ fn the_store_is_counted_and_pruned() {
     assert!(run.stdout.starts_with("untagged docker.io/library/api:1\nremoved 3 blobs, "), "{run}");
     let run = home.real(&["prune", "--keep-storage", "much"]);
     assert!(run.code == 2 && run.stderr.contains("`much` is not a size"), "{run}");
+    build(&home, "api:2");
+}
+
+#[test]
+fn what_steps_used_is_counted_and_pruned_too() {
+    let dockerfile = "FROM scratch\nADD base.tar /\n\
+                      RUN --mount=type=cache,target=/cache [\"/bin/busybox\", \"touch\", \"/cache/a\", \"/made\"]\n";
+    let home = home().file("app/Dockerfile", dockerfile).file("app/base.tar", base());
+    build(&home, "api:1");
+    let count = |usage: &Value, what: &str| usage["steps"][what]["count"].as_u64().unwrap();
+    let usage = json(&home.real(&["df", "--format", "json"]));
+    // What is added, and what the step made.
+    let counts = ["layers", "caches", "leftovers"].map(|what| count(&usage, what));
+    assert_eq!(counts, [2, 1, 0], "{usage}");
+    let run = home.real(&["df"]);
+    assert!(run.stdout.contains("\nunpacked   2 ") && run.stdout.contains("\nmounts "), "{run}");
+
+    let run = home.real(&["prune", "--older-than", "1h"]);
+    assert!(run.code == 0 && !run.stdout.contains("unpacked"), "{run}");
+    let old = home.path("store/worker/boxwright-worker-0123");
+    std::fs::write(&old, "an older one").unwrap();
+    let run = home.real(&["prune", "--keep-storage", "1"]);
+    for removed in ["2 unpacked layers, ", "1 cache of steps, ", "1 leftover of steps, 12 B"] {
+        assert!(run.stdout.contains(&format!("\nremoved {removed}")), "{run}");
+    }
+    assert!(!old.exists());
+    let usage = json(&home.real(&["df", "--format", "json"]));
+    assert_eq!(["layers", "caches", "leftovers"].map(|what| count(&usage, what)), [0; 3]);
+    // What was removed is made again.
+    let home = home.file("app/more", "");
+    let home =
+        home.file("app/Dockerfile", format!("{dockerfile}RUN [\"/bin/busybox\", \"true\"]\n"));
     build(&home, "api:2");
 }

@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use sha2::Digest as _;
 
 use super::WorkerStore;
+use super::upkeep::touch;
 use crate::cancel::Cancel;
 use crate::failure::on_path;
 
@@ -47,6 +48,7 @@ impl WorkerStore {
             let lock = lock.map_err(|error| on_path("cannot open", &path, error))?;
             match rustix::fs::flock(&lock, operation) {
                 Ok(()) => {
+                    touch(&path);
                     let path = PathBuf::from("caches").join(name);
                     return Ok(Cache { path, _lock: lock });
                 }

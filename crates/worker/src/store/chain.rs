@@ -6,6 +6,7 @@ use boxwright_core::{Error, ErrorKind, LayerChain, Result};
 use boxwright_image::tar::Kind;
 
 use super::layers::layer_path;
+use super::upkeep::touch;
 use super::{About, WorkerStore};
 use crate::canonical::Entry;
 use crate::failure::on_path;
@@ -34,6 +35,7 @@ impl WorkerStore {
                 ));
             }
             let about = About::read(&folder)?;
+            touch(&folder);
             let path = layer_path(&layer.diff_id).join("fs");
             if about.opaque_root {
                 layers.clear();

@@ -4,10 +4,13 @@ mod about;
 mod caches;
 mod chain;
 mod layers;
+mod measure;
 mod patch;
 mod stacking;
+mod upkeep;
 mod work;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,6 +22,8 @@ pub(crate) use about::About;
 pub(crate) use caches::Cache;
 pub(crate) use chain::Stack;
 use stacking::Stacking;
+pub(crate) use upkeep::prune_when_due;
+pub use upkeep::{StorePart, StorePruned, StorePruning, StoreUsage, prune_store, store_usage};
 pub(crate) use work::WorkFolder;
 
 use crate::failure::on_path;
@@ -37,6 +42,8 @@ struct Inner {
     networks: Networks,
     /// Whether it was said already that files can belong to one user alone.
     said_one_id: AtomicBool,
+    /// Keeps others from removing anything.
+    _using: File,
 }
 
 impl WorkerStore {
@@ -58,6 +65,7 @@ impl WorkerStore {
     /// As [`WorkerStore::open`].
     pub fn open_with_program(folder: &Path, program: &Path) -> Result<Self> {
         make(folder)?;
+        let using = upkeep::using(folder)?;
         sweep_groups();
         let folder = folder
             .canonicalize()
@@ -75,6 +83,7 @@ impl WorkerStore {
             program: program.to_owned(),
             networks: Networks::default(),
             said_one_id: AtomicBool::new(false),
+            _using: using,
         })))
     }
 

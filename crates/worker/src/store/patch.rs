@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use boxwright_core::{Error, ErrorKind, Result};
 use sha2::Digest as _;
 
+use super::upkeep::touch;
 use super::{About, WorkerStore};
 use crate::canonical::{Lower, set_attributes};
 use crate::copy::copy_one;
@@ -32,6 +33,7 @@ impl WorkerStore {
         let place = self.folder().join(&path);
         let files = path.join("fs");
         if place.exists() {
+            touch(&place);
             return Ok(Some(files));
         }
         let work = self.work_folder()?;

@@ -11,6 +11,8 @@ mod hostile;
 #[cfg(target_arch = "x86_64")]
 mod i386;
 mod mounts;
+mod network;
+mod upkeep;
 mod world;
 
 use std::process::{Command, ExitCode, Stdio};
@@ -28,7 +30,9 @@ const ONE_ID: &[&str] = &[
     "a_file_keeps_its_owner_when_it_is_changed",
     "cold_warm_and_elsewhere_give_the_same_bytes",
     "files_of_the_machine_are_there_and_stay_in_no_layer",
+    "a_step_that_forks_without_end_ends_by_its_limit",
     "a_step_that_ignores_signals_is_cancelled_threat_39",
+    "a_store_is_pruned_unless_it_is_in_use",
 ];
 
 /// A test, by its name.
@@ -74,7 +78,9 @@ fn cases() -> impl Iterator<Item = Case> {
         basics::CASES,
         canonical::CASES,
         mounts::CASES,
+        network::CASES,
         hostile::CASES,
+        upkeep::CASES,
         #[cfg(target_arch = "x86_64")]
         i386::CASES,
     ];
