@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use boxwright_image::tar::{Header, Kind, Writer};
 use boxwright_testkit::snapshot;
 use tempfile::TempDir;
 
@@ -144,4 +145,17 @@ fn hide_clock(line: &str) -> String {
         }
         _ => line.to_owned(),
     }
+}
+
+/// A layer with busybox, which is the shell and what it needs.
+pub(crate) fn base() -> Vec<u8> {
+    let busybox = std::fs::read("/bin/busybox").expect("needs the package busybox-static");
+    let mut tar = Writer::new(Vec::new());
+    let program = Header::new("bin/busybox", Kind::File { size: busybox.len() as u64 }, 0o755);
+    tar.file(&program, &mut &busybox[..]).unwrap();
+    for name in ["sh", "sleep", "touch", "true", "dd", "setsid"] {
+        let link = Kind::Symlink { target: "busybox".into() };
+        tar.file(&Header::new(format!("bin/{name}"), link, 0o777), &mut &b""[..]).unwrap();
+    }
+    tar.finish().unwrap()
 }

@@ -17,7 +17,6 @@ mod python;
 mod settings;
 mod signals;
 mod spec;
-mod steps;
 mod store;
 mod transfer;
 mod usage;

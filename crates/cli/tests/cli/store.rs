@@ -2,8 +2,7 @@
 
 use serde_json::Value;
 
-use super::harness::{Home, Run};
-use super::steps::base;
+use super::harness::{Home, Run, base};
 
 fn home() -> Home {
     let home =
