@@ -62,7 +62,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> Result<Option<String>> 
     if let Command::FirstProcess = command
         && let Some(image) = instance::image()?
     {
-        return instance::launch(&image, &Host::system());
+        return instance::launch(&image, &Host::system()).map(|()| None);
     }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
@@ -115,7 +115,11 @@ async fn serve_store(folder: PathBuf, default_network: DefaultNetwork) -> Result
     let served = serve(stream, store, ServeSettings { default_network, sockets: sockets.clone() });
     let served = served.await;
     // Nobody waits for it any more.
-    boxwright_image::pipe::blocking(move || Ok(prune_when_due(&sockets))).await?;
+    let pruned = move || {
+        prune_when_due(&sockets);
+        Ok(())
+    };
+    boxwright_image::pipe::blocking(pruned).await?;
     served
 }
 
