@@ -63,17 +63,7 @@ fn validate_build(request: &BuildRequest, session: &Session) -> Result<()> {
             .with_cause("a digest is the result of a build, not a name for it")
             .with_remedy("leave `@sha256:…` out"));
     }
-    for alias in &request.instance_aliases {
-        let is_good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/');
-        let begins = alias.starts_with(|c: char| c.is_ascii_alphanumeric());
-        if !begins || alias.ends_with('/') || !alias.chars().all(is_good) {
-            return Err(Error::new(ErrorKind::InvalidInput, format!("`{alias}` is no alias"))
-                .with_cause(
-                    "instances are launched by it, and a colon is the end of a remote's name",
-                )
-                .with_remedy("use letters, digits, `-`, `_`, `.` and `/`, such as `api/1.4`"));
-        }
-    }
+    request.instance_aliases.iter().try_for_each(|alias| check_alias(alias))?;
     for id in &request.secrets {
         if !session.secrets.contains_key(id) {
             return invalid(format!("the session has no secret `{id}`"));
@@ -85,6 +75,19 @@ fn validate_build(request: &BuildRequest, session: &Session) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Fails unless `alias` can be named on a command line and in an address.
+fn check_alias(alias: &str) -> Result<()> {
+    let is_good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/');
+    // None of its parts is empty, and none leads up.
+    let is_part = |part: &str| part.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if alias.split('/').all(is_part) && alias.chars().all(is_good) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::InvalidInput, format!("`{alias}` is no alias"))
+        .with_cause("instances are launched by it, and a colon is the end of a remote's name")
+        .with_remedy("use letters, digits, `-`, `_`, `.` and `/`, such as `api/1.4`"))
 }
 
 fn check_folder(folder: &std::path::Path) -> Result<()> {
@@ -227,5 +230,20 @@ impl Engine for Checked {
 
     fn image_store(&self) -> Option<&dyn ImageStore> {
         self.0.image_store()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alias_is_part_of_a_command_and_of_an_address() {
+        for good in ["api", "api/1.4", "a/b_c-D"] {
+            assert!(check_alias(good).is_ok(), "{good}");
+        }
+        for bad in ["", "a:b", "a/../b", "a//b", "a/", "/a", "-a", "a b", "a?b", "a%2f"] {
+            assert_eq!(check_alias(bad).unwrap_err().kind(), ErrorKind::InvalidInput, "{bad}");
+        }
     }
 }

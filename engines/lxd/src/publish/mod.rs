@@ -1,5 +1,8 @@
 //! Publishes a built image as one that instances are launched from: an image of the server's, and aliases that point at it.
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -222,45 +225,5 @@ impl AsyncRead for UntilCancelled {
             return Poll::Ready(Err(io::Error::other(Session::cancelled())));
         }
         Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use boxwright_core::ContextSource;
-    use tokio::io::AsyncReadExt as _;
-
-    use super::*;
-
-    #[test]
-    fn the_setting_gives_each_name_an_alias_without_a_colon() {
-        let mut request = BuildRequest::new(ContextSource::Empty);
-        request.instance_aliases = vec!["web".to_owned(), "api/1.4".to_owned()];
-        let names = ["ghcr.io/acme/api:1.4", "localhost:5000/api", "tool"];
-        request.tags = names.iter().map(|name| name.parse().unwrap()).collect();
-        assert_eq!(aliases(&request, false), ["api/1.4", "web"]);
-        assert_eq!(aliases(&request, true), ["api", "api/1.4", "tool", "web"]);
-    }
-
-    #[test]
-    fn the_command_names_the_remote_and_the_project() {
-        let mut config = LxdConfig::default();
-        assert_eq!(command(Flavor::Lxd, &config, "api"), "lxc launch api");
-        config.project = Some("ci".to_owned());
-        assert_eq!(command(Flavor::Incus, &config, "api"), "incus launch api --project ci");
-        config.remote = Some("build".to_owned());
-        let wanted = "lxc launch build:api build: --project ci";
-        assert_eq!(command(Flavor::Lxd, &config, "api"), wanted);
-    }
-
-    #[tokio::test]
-    async fn a_stream_breaks_off_and_does_not_end_when_the_build_is_cancelled() {
-        let cancel = CancellationToken::new();
-        let stopped = Box::pin(cancel.clone().cancelled_owned());
-        let stream = Box::new(tokio::io::repeat(7));
-        let mut stream = UntilCancelled { stream, stopped };
-        stream.read_exact(&mut [0; 9]).await.unwrap();
-        cancel.cancel();
-        assert!(stream.read(&mut [0; 9]).await.is_err());
     }
 }
