@@ -14,6 +14,7 @@ mod signal;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use boxwright_core::{Catalog, Host, Result};
 use boxwright_engines::Settings;
@@ -23,6 +24,9 @@ use app::App;
 use args::Cli;
 use exit_code::{BUG, Failure};
 use render::Console;
+
+/// How long the tasks that are left have to end.
+const SHUTDOWN_LIMIT: Duration = Duration::from_millis(50);
 
 /// Makes the catalog of engines that the settings ask for.
 pub type MakeCatalog = fn(&Settings) -> Result<Catalog>;
@@ -69,7 +73,8 @@ pub fn main(
         }
         Err(_) => ExitCode::from(BUG),
     };
-    // A thread that waits for standard input would never end.
-    runtime.shutdown_background();
+    // Tasks that are left end here, and with them what they started, such as an `ssh` that nothing came through.
+    // A thread that waits for standard input, or for the address of a name, would never end.
+    runtime.shutdown_timeout(SHUTDOWN_LIMIT);
     code
 }

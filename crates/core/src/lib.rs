@@ -25,6 +25,7 @@ mod maker;
 mod names;
 mod platform;
 mod program;
+mod program_group;
 mod provider;
 mod registry_settings;
 mod request;
@@ -52,6 +53,7 @@ pub use maker::{Maker, is_left, own_labels};
 pub use names::nearest;
 pub use platform::Platform;
 pub use program::{Program, ProgramOutput};
+pub use program_group::{Pipes, ProgramGroup};
 pub use provider::{Detection, EngineProvider, Instance};
 pub use registry_settings::{RegistrySetting, RegistrySettings};
 pub use request::{

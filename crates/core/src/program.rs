@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::program_group::ProgramGroup;
 
 /// A program to start. [`Host::program`](crate::Host::program) makes it.
 #[derive(Clone)]
@@ -91,6 +92,15 @@ impl Program {
         command.spawn().map_err(|error| self.cannot_start(error))
     }
 
+    /// Starts it as [`Program::start`] does. Dropping the group kills what the program started, too.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unavailable`] when it cannot be started.
+    pub fn start_group(&self) -> Result<ProgramGroup> {
+        self.start().map(ProgramGroup::new)
+    }
+
     /// Starts it with no input, and output and standard error into the file `log`.
     /// Dropping the child kills it.
     ///
@@ -105,32 +115,37 @@ impl Program {
         command.spawn().map_err(|error| self.cannot_start(error))
     }
 
-    /// Starts it, writes `input`, and waits for its end, at most `limit`; then it is killed.
+    /// Starts it, writes `input`, and waits for its end, at most `limit`; then it is killed, with what it started.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Unavailable`] when it cannot be started, [`ErrorKind::Exhausted`] at the time limit.
     pub async fn output(&self, input: &[u8], limit: Duration) -> Result<ProgramOutput> {
-        let mut child = self.start()?;
-        let stdin = child.stdin.take();
-        let feed = async {
-            if let Some(mut stdin) = stdin {
-                // A program that does not read its input is free not to.
-                let _ = stdin.write_all(input).await;
-            }
+        let mut group = self.start_group()?;
+        let (mut stdin, mut stdout, mut stderr) = group
+            .take_pipes()
+            .ok_or_else(|| Error::new(ErrorKind::Bug, "a program was started without pipes"))?;
+        let feed = async move {
+            // A program that does not read its input is free not to. Dropping the pipe ends the input.
+            let _ = stdin.write_all(input).await;
         };
-        let both = async { tokio::join!(feed, child.wait_with_output()).1 };
-        let output = tokio::time::timeout(limit, both).await.map_err(|_| {
+        let (mut written, mut complaints) = (Vec::new(), Vec::new());
+        let ended = async {
+            let ((), output, error) = tokio::join!(
+                feed,
+                stdout.read_to_end(&mut written),
+                stderr.read_to_end(&mut complaints)
+            );
+            output.and(error)?;
+            group.wait().await
+        };
+        let ended = tokio::time::timeout(limit, ended).await.map_err(|_| {
             let name = self.file.display();
             Error::new(ErrorKind::Exhausted, format!("the program `{name}` did not end"))
                 .with_cause(format!("it was given {} seconds", limit.as_secs_f32()))
         })?;
-        let output = output.map_err(|error| self.cannot_start(error))?;
-        Ok(ProgramOutput {
-            status: output.status.code(),
-            stdout: output.stdout,
-            stderr: output.stderr,
-        })
+        let status = ended.map_err(|error| self.cannot_start(error))?;
+        Ok(ProgramOutput { status: status.code(), stdout: written, stderr: complaints })
     }
 
     fn cannot_start(&self, error: std::io::Error) -> Error {
@@ -154,6 +169,7 @@ impl std::fmt::Debug for Program {
 mod tests {
     use crate::{ErrorKind, Host};
     use std::time::Duration;
+    use tokio::io::AsyncBufReadExt as _;
 
     fn host() -> Host {
         Host::with_variables("/", [("PATH", "/usr/bin:/bin"), ("KEPT", "yes")])
@@ -192,5 +208,21 @@ mod tests {
         let program = host().program("sleep").unwrap().arguments(&["600"]);
         let error = program.output(b"", Duration::from_millis(50)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Exhausted);
+    }
+
+    #[tokio::test]
+    async fn what_a_program_started_ends_with_it_threat_33() {
+        let program = host().program("sh").unwrap().arguments(&["-c", "sleep 600 & echo $!; wait"]);
+        let mut group = program.start_group().unwrap();
+        let (_input, output, _error) = group.take_pipes().unwrap();
+        let mut output = tokio::io::BufReader::new(output);
+        let mut number = String::new();
+        output.read_line(&mut number).await.unwrap();
+        assert!(number.trim().parse::<u32>().is_ok(), "{number}");
+        drop(group);
+        // The pipe ends when the last process that holds it has.
+        let end = output.read_line(&mut number);
+        let end = tokio::time::timeout(Duration::from_secs(20), end).await;
+        assert_eq!(end.expect("the grandchild goes on").unwrap(), 0);
     }
 }

@@ -93,6 +93,15 @@ impl Endpoint {
         }
     }
 
+    /// Returns the command that reaches the same machine by hand, or `None` if ssh does not lead there.
+    #[must_use]
+    pub fn ssh_by_hand(&self) -> Option<String> {
+        let Self::Ssh { destination, port, identity, .. } = self else { return None };
+        let port = port.map(|port| format!("-p {port} ")).unwrap_or_default();
+        let identity = identity.as_ref().map(|file| format!("-i {} ", file.display()));
+        Some(format!("ssh {port}{}{destination} true", identity.unwrap_or_default()))
+    }
+
     /// Connects.
     ///
     /// # Errors
@@ -306,6 +315,13 @@ mod tests {
         }
         let error = "ssh://user:hunter2@host".parse::<Endpoint>().unwrap_err();
         assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+    }
+
+    #[test]
+    fn the_way_by_hand_is_the_same_one() {
+        let by_hand = |url: &str| url.parse::<Endpoint>().unwrap().ssh_by_hand();
+        assert_eq!(by_hand("ssh://dev@far:2222/run/p.sock").unwrap(), "ssh -p 2222 dev@far true");
+        assert_eq!(by_hand("tcp://127.0.0.1:2375"), None);
     }
 
     #[test]

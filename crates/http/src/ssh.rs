@@ -5,9 +5,9 @@ use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use boxwright_core::{Error, ErrorKind, Host, Result};
+use boxwright_core::{Error, ErrorKind, Host, ProgramGroup, Result};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
-use tokio::process::{Child, ChildStdin, ChildStdout};
+use tokio::process::{ChildStdin, ChildStdout};
 use tokio::task::JoinHandle;
 
 /// How much of what ssh and the remote command complain about is kept.
@@ -44,12 +44,10 @@ impl Bridge<'_> {
         }
         let command: Vec<String> = command.iter().map(|word| quoted(word)).collect();
         program = program.arguments(&["--", self.destination, &command.join(" ")]);
-        let mut child = program.start()?;
-        let (Some(input), Some(output), Some(mut complaints)) =
-            (child.stdin.take(), child.stdout.take(), child.stderr.take())
-        else {
-            return Err(Error::new(ErrorKind::Bug, "a program was started without pipes"));
-        };
+        let mut group = program.start_group()?;
+        let (input, output, mut complaints) = group
+            .take_pipes()
+            .ok_or_else(|| Error::new(ErrorKind::Bug, "a program was started without pipes"))?;
         let complaints = tokio::spawn(async move {
             let mut text = Vec::new();
             // What could be read before an error is what there is to tell.
@@ -63,7 +61,7 @@ impl Bridge<'_> {
             output,
             complaints: Some(complaints),
             endpoint,
-            _child: child,
+            _group: group,
         })
     }
 }
@@ -77,7 +75,7 @@ fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// The streams of a running `ssh`. Dropping it ends the program.
+/// The streams of a running `ssh`. Dropping it ends the program, and what that started.
 #[derive(Debug)]
 pub(crate) struct SshStream {
     input: Option<ChildStdin>,
@@ -85,7 +83,7 @@ pub(crate) struct SshStream {
     /// Taken once a byte arrived: from then on an end is an end.
     complaints: Option<JoinHandle<String>>,
     endpoint: String,
-    _child: Child,
+    _group: ProgramGroup,
 }
 
 impl AsyncRead for SshStream {

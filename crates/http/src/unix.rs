@@ -29,21 +29,7 @@ fn explain(path: &Path, error: io::Error) -> Error {
             .with_cause("nothing listens on it: it was left behind by a service that ended")
             .with_remedy("start the service again"),
         io::ErrorKind::PermissionDenied => match metadata {
-            Ok(data) => {
-                let group = group_name(data.gid());
-                let mode = data.mode() & 0o777;
-                let failure = failure.with_cause(format!(
-                    "permission denied: it belongs to user {} and group `{group}`, with mode {mode:04o}",
-                    data.uid()
-                ));
-                if mode & 0o060 == 0o060 && data.gid() != 0 {
-                    failure.with_remedy(format!(
-                        "join the group with `sudo usermod -aG {group} $USER` and log in again, or use a rootless service"
-                    ))
-                } else {
-                    failure.with_remedy("run as the user it belongs to, or use a rootless service")
-                }
-            }
+            Ok(data) => closed(failure, data.uid(), data.gid(), data.mode() & 0o777),
             Err(_) => failure
                 .with_cause("permission denied: its folder is closed to this user")
                 .with_remedy("run as the user it belongs to, or use a rootless service"),
@@ -55,6 +41,21 @@ fn explain(path: &Path, error: io::Error) -> Error {
             .with_cause("the service takes no connections: its queue is full")
             .with_remedy("restart the service"),
         _ => failure.with_source(error),
+    }
+}
+
+/// Says who may use a socket that this user may not.
+fn closed(failure: Error, user: u32, group: u32, mode: u32) -> Error {
+    let name = group_name(group);
+    let failure = failure.with_cause(format!(
+        "permission denied: it belongs to user {user} and group `{name}`, with mode {mode:04o}"
+    ));
+    if mode & 0o060 == 0o060 && group != 0 {
+        failure.with_remedy(format!(
+            "join the group with `sudo usermod -aG {name} $USER` and log in again, or use a rootless service"
+        ))
+    } else {
+        failure.with_remedy("run as the user it belongs to, or use a rootless service")
     }
 }
 
@@ -94,13 +95,24 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_socket_names_its_group_as_the_remedy() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("closed.sock");
-        let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
-        let error = explain(&path, io::Error::from(io::ErrorKind::PermissionDenied));
-        assert!(error.causes()[0].starts_with("permission denied: it belongs to user"));
-        assert!(error.remedy().is_some());
+    fn a_closed_socket_names_its_group_or_the_rootless_service_as_the_remedy() {
+        let told = |group: u32, mode: u32| {
+            let failure = Error::new(ErrorKind::Unavailable, "cannot connect to `a.sock`");
+            let error = closed(failure, 0, group, mode);
+            (error.causes().remove(0), error.remedy().unwrap().to_owned())
+        };
+        let (cause, remedy) = told(4_000_000_123, 0o660);
+        assert_eq!(
+            cause,
+            "permission denied: it belongs to user 0 and group `4000000123`, with mode 0660"
+        );
+        assert!(remedy.contains("`sudo usermod -aG 4000000123 $USER`"), "{remedy}");
+        assert!(remedy.contains("rootless"), "{remedy}");
+        // Nobody joins root's group, and one that may not write is no help.
+        for (group, mode) in [(0, 0o660), (4_000_000_123, 0o600)] {
+            let (_, remedy) = told(group, mode);
+            assert_eq!(remedy, "run as the user it belongs to, or use a rootless service");
+        }
     }
 
     #[test]

@@ -187,9 +187,15 @@ fn is_absent(endpoint: &Endpoint) -> bool {
 
 fn silent(endpoint: &Endpoint) -> Error {
     let message = format!("no answer from `{endpoint}` within two seconds");
-    Error::new(ErrorKind::Unavailable, message)
-        .with_cause("it took the connection, or its address is out of reach, and stays silent")
-        .with_remedy("see the daemon's log; restart it if it hangs")
+    let error = Error::new(ErrorKind::Unavailable, message);
+    match endpoint.ssh_by_hand() {
+        Some(command) => error
+            .with_cause("ssh does not get through, or the daemon behind it stays silent")
+            .with_remedy(format!("see what is wrong by hand: `{command}`")),
+        None => error
+            .with_cause("it took the connection, or its address is out of reach, and stays silent")
+            .with_remedy("see the daemon's log; restart it if it hangs"),
+    }
 }
 
 fn podman(endpoint: &Endpoint) -> Error {

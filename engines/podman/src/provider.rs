@@ -34,6 +34,9 @@ const PROGRAM: &str = "the program `podman`";
 /// How long one place has to answer.
 const LIMIT: Duration = Duration::from_secs(2);
 
+/// How long the places are asked alone, before the program is asked beside them.
+const HEAD_START: Duration = Duration::from_millis(300);
+
 /// Finds and opens Podman services.
 #[derive(Debug, Default)]
 pub struct PodmanProvider {
@@ -63,7 +66,16 @@ impl EngineProvider for PodmanProvider {
                 return vec![Detection::Unusable { place, error }];
             }
         };
-        let answers = join_all(found.iter().map(|place| ask(place, host))).await;
+        let asked = join_all(found.iter().map(|place| ask(place, host)));
+        // The program takes longer than any service, so it is asked only where none answers, or one is slow.
+        let mut asked = std::pin::pin!(asked);
+        let (answers, program) = match tokio::time::timeout(HEAD_START, &mut asked).await {
+            Ok(answers) => (answers, None),
+            Err(_) => {
+                let (answers, program) = tokio::join!(asked, self.program(host));
+                (answers, Some(program))
+            }
+        };
         let mut detections: Vec<Detection> = Vec::new();
         for (place, answer) in found.iter().zip(answers) {
             match answer {
@@ -72,9 +84,11 @@ impl EngineProvider for PodmanProvider {
                 None => detections.push(Detection::Absent { place: place.endpoint.to_string() }),
             }
         }
-        // The program is asked only then: it takes longer to answer than any service.
         if !detections.iter().any(|detection| matches!(detection, Detection::Ready(_))) {
-            detections.push(self.program(host).await);
+            detections.push(match program {
+                Some(program) => program,
+                None => self.program(host).await,
+            });
         }
         detections
     }
@@ -178,16 +192,22 @@ async fn ask(place: &Place, host: &Host) -> Option<Detection> {
         return None;
     }
     let answer = tokio::time::timeout(LIMIT, identify(&place.endpoint, host)).await;
-    let answer = answer.unwrap_or_else(|_| {
-        Err(Error::new(ErrorKind::Unavailable, "no answer within two seconds")
-            .with_cause("the service hangs, or its machine is not to be reached"))
-    });
+    let answer = answer.unwrap_or_else(|_| Err(silent(&place.endpoint)));
     let unusable = |error: Error| Detection::Unusable { place: place.endpoint.to_string(), error };
     match answer {
         Ok(Identity::Podman(server)) => Some(Detection::Ready(instance(place, server))),
         Ok(Identity::Other) | Err(_) if place.is_dockers => None,
         Ok(Identity::Other) => Some(unusable(not_podman(&place.endpoint))),
         Err(error) => Some(unusable(with_podmans_remedy(error, place, host))),
+    }
+}
+
+fn silent(endpoint: &Endpoint) -> Error {
+    let error = Error::new(ErrorKind::Unavailable, "no answer within two seconds")
+        .with_cause("the service hangs, or its machine is not to be reached");
+    match endpoint.ssh_by_hand() {
+        Some(command) => error.with_remedy(format!("see what is wrong by hand: `{command}`")),
+        None => error,
     }
 }
 
@@ -275,7 +295,7 @@ async fn program_version(host: &Host) -> Result<Option<String>> {
     if host.find_program("podman").is_none() {
         return Ok(None);
     }
-    let output = host.output("podman", &["--version"], LIMIT).await?;
+    let output = host.output("podman", &["--version"], LIMIT - HEAD_START).await?;
     let text = String::from_utf8_lossy(&output.stdout);
     let version = text.trim().rsplit(' ').next().filter(|version| version.contains('.'));
     if let Some(version) = version.filter(|_| output.succeeded()) {

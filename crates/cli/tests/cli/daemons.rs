@@ -29,7 +29,7 @@ fn home_with(docker: &str, podman: &str) -> Home {
 }
 
 /// Runs the program as an ordinary user, to whom rights mean something.
-fn as_ordinary_user(home: &Home, arguments: &[&str]) -> Run {
+pub(crate) fn as_ordinary_user(home: &Home, arguments: &[&str]) -> Run {
     let program = env!("CARGO_BIN_EXE_boxwright");
     if !rustix::process::geteuid().is_root() {
         return home.real(arguments);
@@ -198,6 +198,112 @@ error: the engine `docker` is not ready
 
 help: see the daemon's log; restart it if it hangs
 ");
+}
+
+/// Returns a home with a program in `bin` that comes first in `PATH`, records its start, and never ends.
+fn home_with_hanging(program: &str) -> Home {
+    let text = "#!/bin/sh\necho started > \"$HOME/started\"\nsleep 600\n";
+    let home = Home::new().file(&format!("bin/{program}"), text);
+    let file = home.path(&format!("bin/{program}"));
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:/usr/bin:/bin", home.path("bin").display());
+    let missing = format!("unix://{}", home.path("no.sock").display());
+    let home = home.variable("PATH", path).variable("CONTAINERD_ADDRESS", &missing);
+    home.variable("LXD_SOCKET", "/nonexistent").variable("BOXWRIGHT_STORE", "/dev/null/store")
+}
+
+/// Returns the programs that run with this home: those that a run has left behind.
+fn left_behind(home: &Home) -> Vec<String> {
+    let mark = format!("HOME={}", home.path("").display());
+    let mark = mark.trim_end_matches('/');
+    let mut left = Vec::new();
+    for process in std::fs::read_dir("/proc").unwrap().flatten() {
+        // One that has ended meanwhile, or is somebody else's, cannot be read.
+        let Ok(environment) = std::fs::read(process.path().join("environ")) else { continue };
+        if environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes()) {
+            let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+            left.push(String::from_utf8_lossy(&line).replace('\0', " "));
+        }
+    }
+    left
+}
+
+/// Surveys all engines, in less than the promised time, and returns the facts.
+fn survey_in_time(home: &Home) -> Value {
+    let start = Instant::now();
+    let run = home.real(&["engines", "--format", "json"]);
+    let took = start.elapsed();
+    // 2.2 s is promised; the rest is for a machine that has much else to do.
+    assert!(took < Duration::from_millis(3_500), "{took:?}");
+    assert!(home.path("started").exists(), "{run}");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !left_behind(home).is_empty() && Instant::now() < deadline {
+        std::thread::yield_now();
+    }
+    assert_eq!(left_behind(home), Vec::<String>::new(), "{run}");
+    serde_json::from_str(&run.stdout).unwrap()
+}
+
+/// Returns what was said of `engine` at a place that has `at` in it.
+fn answer<'a>(survey: &'a Value, engine: &str, at: &str) -> &'a Value {
+    let all = survey["engines"].as_array().unwrap();
+    let mut found = all.iter().filter(|it| it["engine"] == engine);
+    let is_there = |it: &&Value| {
+        let place = it["endpoint"].as_str().or(it["place"].as_str());
+        place.is_some_and(|place| place.contains(at))
+    };
+    found.find(is_there).unwrap_or_else(|| panic!("no {engine} at {at}: {survey:#}"))
+}
+
+#[test]
+fn an_ssh_that_hangs_is_given_two_seconds_and_leaves_nothing_behind() {
+    let missing = "unix:///nonexistent.sock";
+    let far = "ssh://dev@far.example:2222";
+    let home = home_with_hanging("ssh").variable("DOCKER_HOST", far);
+    let survey = survey_in_time(&home.variable("CONTAINER_HOST", missing));
+    let docker = answer(&survey, "docker", far);
+    assert_eq!(docker["message"], format!("no answer from `{far}` within two seconds"));
+    assert_eq!(docker["remedy"], "see what is wrong by hand: `ssh -p 2222 dev@far.example true`");
+    let home = home_with_hanging("ssh").variable("CONTAINER_HOST", far);
+    let survey = survey_in_time(&home.variable("DOCKER_HOST", missing));
+    let podman = answer(&survey, "podman", far);
+    assert_eq!(podman["message"], "no answer within two seconds");
+    assert_eq!(podman["remedy"], docker["remedy"]);
+}
+
+#[test]
+fn a_docker_context_and_a_podman_connection_over_ssh_that_hang_hide_nothing() {
+    let home = home_with_hanging("ssh");
+    let home = home
+        .file(
+            ".docker/contexts/meta/1/meta.json",
+            r#"{"Name":"far","Endpoints":{"docker":{"Host":"ssh://far"}}}"#,
+        )
+        .file(".docker/config.json", r#"{"currentContext":"far"}"#)
+        .file(
+            ".config/containers/podman-connections.json",
+            r#"{"Connection":{"Default":"box","Connections":{"box":{"URI":"ssh://box/p.sock"}}}}"#,
+        );
+    let survey = survey_in_time(&home);
+    assert_eq!(answer(&survey, "docker", "ssh://far")["state"], "unusable");
+    assert_eq!(answer(&survey, "podman", "ssh://box/p.sock")["state"], "unusable");
+    // What else was asked is told, too: the program, unless a service of this machine is ready.
+    answer(&survey, "podman", "/run/podman/podman.sock");
+    let mut podman = survey["engines"].as_array().unwrap().iter();
+    let has_more = podman.any(|it| {
+        let is_program = it["place"].as_str().is_some_and(|it| it.starts_with("the program"));
+        it["engine"] == "podman" && (is_program || it["state"] == "ready")
+    });
+    assert!(has_more, "{survey:#}");
+}
+
+#[test]
+fn a_podman_program_that_hangs_is_given_two_seconds_and_leaves_nothing_behind() {
+    let home = home_with_hanging("podman").variable("DOCKER_HOST", "unix:///nonexistent.sock");
+    let survey = survey_in_time(&home);
+    let program = answer(&survey, "podman", "the program `podman`");
+    assert_eq!(program["state"], "unusable");
+    assert!(program["message"].as_str().unwrap().ends_with("did not end"), "{program}");
 }
 
 #[test]
