@@ -8,7 +8,7 @@ use boxwright_core::{
 };
 use boxwright_engines::Settings;
 use boxwright_engines::settings::ProgressMode;
-use boxwright_registry::StoredCredentials;
+use boxwright_registry::{Client, Retries, StoredCredentials};
 
 use crate::MakeCatalog;
 use crate::args::{EngineArgs, ProgressArgs};
@@ -124,6 +124,17 @@ impl App {
         let set = settings.progress().map(|it| it.value);
         let mode = flags.progress.map(ProgressMode::from).or(set).unwrap_or_default();
         Progress::start(self.console, &self.host, mode, flags.quiet, self.cancel.clone())
+    }
+
+    /// Returns `client` with the patience for a question that the user waits for, and with that it is waited for shown.
+    pub(crate) fn asking(
+        &self,
+        client: Client,
+        flags: &ProgressArgs,
+        settings: &Settings,
+    ) -> (Client, Progress) {
+        let (sink, progress) = self.progress(flags, settings);
+        (client.with_retries(Retries::for_questions()).with_events(sink), progress)
     }
 }
 

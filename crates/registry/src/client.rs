@@ -35,7 +35,7 @@ struct Shared {
     credentials: Arc<dyn Credentials>,
     retries: Retries,
     transport: Arc<Transport>,
-    endpoints: Mutex<HashMap<String, Arc<Endpoint>>>,
+    endpoints: Mutex<HashMap<String, Endpoint>>,
     /// Repositories that blobs were read from, and may be mounted from.
     origins: Mutex<BTreeMap<Digest, BTreeSet<(String, String)>>>,
 }
@@ -57,8 +57,7 @@ impl Client {
         credentials: Arc<dyn Credentials>,
         retries: Retries,
     ) -> Self {
-        let transport =
-            Arc::new(Transport::new(host.clone(), Arc::clone(&settings), retries.longest_silence));
+        let transport = Arc::new(Transport::new(host.clone(), Arc::clone(&settings), &retries));
         let endpoints = Mutex::default();
         let origins = Mutex::default();
         let shared = Shared { host, settings, credentials, retries, transport, endpoints, origins };
@@ -88,7 +87,7 @@ impl Client {
     /// Returns a transport that shares nothing with the registries'.
     pub(crate) fn new_transport(&self) -> Transport {
         let Shared { host, settings, retries, .. } = &*self.shared;
-        Transport::new(host.clone(), Arc::clone(settings), retries.longest_silence)
+        Transport::new(host.clone(), Arc::clone(settings), retries)
     }
 
     /// Returns the manifest that `image` stands for: of an index, the one for `platform`, by default
@@ -233,13 +232,13 @@ impl Client {
         mirrors.chain([self.place(image, Action::Pull)]).collect()
     }
 
-    fn endpoint(&self, registry: &str) -> Arc<Endpoint> {
+    fn endpoint(&self, registry: &str) -> Endpoint {
         let mut endpoints = self.shared.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
         let endpoint = endpoints.entry(registry.to_owned()).or_insert_with(|| {
             let Shared { transport, credentials, retries, .. } = &*self.shared;
             let (transport, credentials) = (Arc::clone(transport), Arc::clone(credentials));
-            Arc::new(Endpoint::new(registry, transport, credentials, *retries))
+            Endpoint::new(registry, transport, credentials, *retries)
         });
-        Arc::clone(endpoint)
+        endpoint.clone().with_events(self.events.clone())
     }
 }

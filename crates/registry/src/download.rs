@@ -39,7 +39,7 @@ impl Breakage {
 /// Where a blob is.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
-    pub(crate) endpoint: Arc<Endpoint>,
+    pub(crate) endpoint: Endpoint,
     pub(crate) access: Access,
 }
 

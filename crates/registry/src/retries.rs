@@ -19,6 +19,10 @@ pub struct Retries {
     pub longest_pause: Duration,
     /// How long a registry may be silent, before or within an answer. Default: 60 s.
     pub longest_silence: Duration,
+    /// How long connecting may take, with the TLS handshake. Default: 10 s.
+    pub longest_connecting: Duration,
+    /// How long a registry may be silent before it is reported that it is waited for. Default: 2 s.
+    pub quiet_wait: Duration,
 }
 
 impl Default for Retries {
@@ -28,11 +32,25 @@ impl Default for Retries {
             first_pause: Duration::from_millis(250),
             longest_pause: Duration::from_secs(60),
             longest_silence: Duration::from_secs(60),
+            longest_connecting: Duration::from_secs(10),
+            quiet_wait: Duration::from_secs(2),
         }
     }
 }
 
 impl Retries {
+    /// Returns what suits a question that somebody waits for: two attempts, each with 5 s to connect and 10 s for an
+    /// answer.
+    #[must_use]
+    pub fn for_questions() -> Self {
+        Self {
+            attempts: 2,
+            longest_silence: Duration::from_secs(10),
+            longest_connecting: Duration::from_secs(5),
+            ..Self::default()
+        }
+    }
+
     /// Returns how long to wait after failure number `attempt`, or `None` to give up.
     pub(crate) fn pause(&self, attempt: u32, retry: Retry) -> Option<Duration> {
         if attempt >= self.attempts {

@@ -141,7 +141,7 @@ pub(crate) enum Format {
 }
 
 /// How progress is shown.
-#[derive(Clone, Copy, Debug, Args)]
+#[derive(Clone, Copy, Debug, Default, Args)]
 pub(crate) struct ProgressArgs {
     /// How progress is shown
     #[arg(long, value_name = "MODE", value_enum)]

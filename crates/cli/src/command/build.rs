@@ -73,7 +73,7 @@ pub(super) async fn build(
 ) -> Result<Done, Failure> {
     let (settings, prepared, mut session) = ready(args, secrets, app).await?;
     let preflight = Preflight::new(args, &prepared.request.tags, &session, app)?;
-    preflight.before(app).await?;
+    preflight.before(args, &settings, app).await?;
     let builder = settings.builder().map(|it| it.value.as_str()).filter(|name| *name != "auto");
     let opened = app.open(&settings, builder).await?;
     let (sink, progress) = app.progress(&args.progress, &settings);

@@ -93,6 +93,7 @@ async fn found(
     }
     let session = app.session(settings, Some(&rendered.image))?;
     let client = Client::new(&app.host, session.registries.clone(), session.credentials.clone());
+    let (client, progress) = app.asking(client, &args.progress, settings);
     let asked = async {
         let mut last = Existence::No;
         for platform in &rendered.platforms {
@@ -105,10 +106,12 @@ async fn found(
     };
     let existence = tokio::select! {
         biased;
-        () = app.cancel.cancelled() => return Err(Session::cancelled().into()),
-        existence = asked => existence,
+        () = app.cancel.cancelled() => Err(Session::cancelled()),
+        existence = asked => Ok(existence),
     };
-    Ok(match existence {
+    drop(client);
+    progress.finish().await;
+    Ok(match existence? {
         Existence::Yes(digest) => Some(digest),
         Existence::No => None,
         Existence::Unknown { why, .. } => {

@@ -9,33 +9,40 @@ use boxwright_registry::{Client, Pullable, StoredCredentials};
 use serde_json::json;
 
 use crate::app::{App, parse};
-use crate::args::{CheckArgs, EngineArgs, Format};
+use crate::args::{CheckArgs, EngineArgs, Format, ProgressArgs};
 use crate::exit_code::Outcome;
 use crate::render::bytes;
 
 pub(super) async fn run(args: &CheckArgs, app: &App) -> Outcome {
     let image: ImageRef = parse(&args.image)?;
     let platform: Option<Platform> = args.platform.as_deref().map(parse).transpose()?;
-    let session = app.session(&app.settings(&EngineArgs::default())?, Some(&image))?;
+    let settings = app.settings(&EngineArgs::default())?;
+    let session = app.session(&settings, Some(&image))?;
     let (credentials, whose) = match args.who.as_deref() {
         None => (session.credentials.clone(), "you".to_owned()),
         Some(who) => (credentials(who, &image, app)?, named(who)),
     };
     let client = Client::new(&app.host, session.registries.clone(), credentials);
+    let (client, progress) = app.asking(client, &ProgressArgs::default(), &settings);
     let is_json = args.format.format == Format::Json;
     let asked = async {
         if args.push {
-            client.check_push(&image).await?;
-            return print_push(&image, &whose, is_json, app);
+            return client.check_push(&image).await.map(|()| None);
         }
-        let found = client.check(&image, platform.as_ref()).await?;
-        print(&image, &found, &whose, is_json, app)
+        client.check(&image, platform.as_ref()).await.map(Some)
     };
-    tokio::select! {
+    let checked = tokio::select! {
         biased;
-        () = app.cancel.cancelled() => Err(Session::cancelled().into()),
-        checked = asked => Ok(checked.map(|()| ExitCode::SUCCESS)?),
+        () = app.cancel.cancelled() => Err(Session::cancelled()),
+        checked = asked => checked,
+    };
+    drop(client);
+    progress.finish().await;
+    match checked? {
+        Some(found) => print(&image, &found, &whose, is_json, app)?,
+        None => print_push(&image, &whose, is_json, app)?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The credentials of whoever pulls.

@@ -7,14 +7,16 @@ use boxwright_registry::{Client, Existence};
 use serde_json::json;
 
 use crate::app::{App, parse};
-use crate::args::{EngineArgs, ExistsArgs, Format};
+use crate::args::{EngineArgs, ExistsArgs, Format, ProgressArgs};
 use crate::exit_code::{self, Outcome};
 
 pub(super) async fn run(args: &ExistsArgs, app: &App) -> Outcome {
     let image: ImageRef = parse(&args.image)?;
     let platform: Option<Platform> = args.platform.as_deref().map(parse).transpose()?;
-    let session = app.session(&app.settings(&EngineArgs::default())?, Some(&image))?;
+    let settings = app.settings(&EngineArgs::default())?;
+    let session = app.session(&settings, Some(&image))?;
     let client = Client::new(&app.host, session.registries.clone(), session.credentials.clone());
+    let (client, progress) = app.asking(client, &ProgressArgs::default(), &settings);
     let asked = async {
         match &platform {
             Some(platform) => client.exists_for(&image, platform).await,
@@ -23,15 +25,17 @@ pub(super) async fn run(args: &ExistsArgs, app: &App) -> Outcome {
     };
     let existence = tokio::select! {
         biased;
-        () = app.cancel.cancelled() => return Err(Session::cancelled().into()),
-        existence = asked => existence,
+        () = app.cancel.cancelled() => Err(Session::cancelled()),
+        existence = asked => Ok(existence),
     };
+    drop(client);
+    progress.finish().await;
     let what = match &platform {
         Some(platform) => format!("`{image}` for `{platform}`"),
         None => format!("`{image}`"),
     };
     let is_json = args.format.format == Format::Json;
-    let (answer, code) = match existence {
+    let (answer, code) = match existence? {
         Existence::Yes(digest) => {
             let pinned = image.at_digest(digest);
             if !is_json {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use boxwright_core::{Credentials, ErrorKind, ImageRef, Platform, PushOutput, Result, Session};
+use boxwright_engines::Settings;
 use boxwright_registry::{Client, create_repository};
 
 use super::check;
@@ -55,33 +56,47 @@ impl Preflight {
     }
 
     /// Asks whether the push will be allowed, and creates what it would miss.
-    pub(super) async fn before(&self, app: &App) -> Result<()> {
+    pub(super) async fn before(
+        &self,
+        args: &BuildArgs,
+        settings: &Settings,
+        app: &App,
+    ) -> Result<()> {
         if self.pulls.is_none() && !self.creates {
             return Ok(());
         }
-        for image in &self.images {
-            let asked = async {
-                match self.pushes.check_push(image).await {
-                    Err(error) if self.creates && error.kind() == ErrorKind::NotFound => {
-                        create_repository(&app.host, image).await?;
-                        app.console.say(&format!("created the repository `{}`", image.name()));
-                        self.pushes.check_push(image).await
-                    }
-                    asked => asked,
-                }
-            };
-            tokio::select! {
-                biased;
-                () = app.cancel.cancelled() => return Err(Session::cancelled()),
-                asked = asked => asked?,
+        let (client, progress) = app.asking(self.pushes.clone(), &args.progress, settings);
+        let asked = async {
+            for image in &self.images {
+                self.may_be_pushed(image, &client, app).await?;
             }
+            Ok(())
+        };
+        let asked = tokio::select! {
+            biased;
+            () = app.cancel.cancelled() => Err(Session::cancelled()),
+            asked = asked => asked,
+        };
+        drop(client);
+        progress.finish().await;
+        asked
+    }
+
+    async fn may_be_pushed(&self, image: &ImageRef, client: &Client, app: &App) -> Result<()> {
+        match client.check_push(image).await {
+            Err(error) if self.creates && error.kind() == ErrorKind::NotFound => {
+                create_repository(&app.host, image).await?;
+                app.console.say(&format!("created the repository `{}`", image.name()));
+                client.check_push(image).await
+            }
+            asked => asked,
         }
-        Ok(())
     }
 
     /// Asks whether what was pushed can be pulled.
     pub(super) async fn after(&self, pushed: &[PushOutput], session: &Session) -> Result<()> {
         let Some(Puller { whose, client, platform }) = &self.pulls else { return Ok(()) };
+        let client = client.clone().with_events(session.events.clone());
         for output in pushed {
             let pinned = output.image.at_digest(output.digest.clone());
             let checked = client.check(&pinned, platform.as_ref());

@@ -1,9 +1,13 @@
 //! `exists` and `check` against registries in this process.
 
+use std::io::BufReader;
+
 use boxwright_testkit::{Access, FakeRegistry};
+use rustix::process::Signal;
 use serde_json::Value;
 
 use super::harness::{Home, Run};
+use super::signals::{signal, skip_to};
 
 /// Pushes an image to a registry, and returns its name.
 fn pushed(home: &Home, registry: &FakeRegistry) -> String {
@@ -43,6 +47,23 @@ async fn existence_has_three_answers() {
     let answer: Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!(answer["exists"], "unknown");
     assert!(answer["why"].as_str().unwrap().contains("localhost:1"), "{run}");
+}
+
+#[test]
+fn a_registry_that_never_answers_is_said_to_be_waited_for() {
+    // Connections are taken by the kernel and never answered.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let image = format!("{address}/acme/app:1");
+    let home = home();
+    let build = ["build", "app", "-t", &image, "--push", "--check-as", "anonymous"];
+    for arguments in [&["check", "--push", &image][..], &["exists", &image], &build] {
+        let mut child = home.start_fake(arguments);
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        skip_to(&mut stderr, &format!("waiting for `{address}` to answer"));
+        signal(&child, Signal::INT);
+        assert_eq!(home.ended(child).code, 130, "{arguments:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

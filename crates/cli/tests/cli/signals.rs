@@ -18,7 +18,7 @@ fn wait_for(child: &mut Child, text: &str) -> BufReader<std::process::ChildStder
     stderr
 }
 
-fn skip_to(stderr: &mut impl std::io::BufRead, text: &str) {
+pub(crate) fn skip_to(stderr: &mut impl std::io::BufRead, text: &str) {
     let mut line = String::new();
     while !line.contains(text) {
         line.clear();
@@ -26,7 +26,7 @@ fn skip_to(stderr: &mut impl std::io::BufRead, text: &str) {
     }
 }
 
-fn signal(child: &Child, signal: Signal) {
+pub(crate) fn signal(child: &Child, signal: Signal) {
     let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
     kill_process(pid, signal).unwrap();
 }

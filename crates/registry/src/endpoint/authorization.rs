@@ -24,13 +24,13 @@ pub(super) struct Authorization {
 impl Endpoint {
     pub(super) fn remember(&self, headers: &HeaderMap) -> Option<Challenge> {
         let challenge = Challenge::of(headers)?;
-        let mut known = self.challenge.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.state.challenge.lock().unwrap_or_else(PoisonError::into_inner);
         *known = Some(challenge.clone());
         Some(challenge)
     }
 
     fn remembered(&self) -> Option<Challenge> {
-        self.challenge.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.state.challenge.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Returns the authorization that the registry has wanted so far.
@@ -76,14 +76,14 @@ impl Endpoint {
             .get_all(WWW_AUTHENTICATE)
             .iter()
             .any(|value| value.to_str().is_ok_and(|text| text.contains("insufficient_scope")));
-        let by = Answerer { registry: &self.name, had_credentials: sent.had_credentials };
+        let by = Answerer { registry: &self.state.name, had_credentials: sent.had_credentials };
         let status = answer.status();
-        let failure = refusal(answer, by, self.transport.silence()).await;
+        let failure = refusal(answer, by, self.state.transport.silence()).await;
         // SPEC: RFC 6750, 3.1: "insufficient_scope": the token is good and the user may not.
         if status == StatusCode::UNAUTHORIZED && lacks_rights && sent.had_credentials {
             return Failure::new(
                 ErrorKind::Unauthorized,
-                format!("`{}` does not allow it to this user ({status})", self.name),
+                format!("`{}` does not allow it to this user ({status})", self.state.name),
             )
             .with_status(status)
             .with_remedy(
@@ -114,7 +114,7 @@ impl Endpoint {
             }
             Challenge::Bearer { realm, service, scope } => {
                 let key = access.map(Access::scopes).unwrap_or_default();
-                let mut tokens = self.tokens.lock().await;
+                let mut tokens = self.state.tokens.lock().await;
                 if let Some(token) = tokens.get(&key)
                     && token.is_fresh(Instant::now())
                     && Some(&token.header) != refused
@@ -126,14 +126,14 @@ impl Endpoint {
                 // Some registries know a repository by another name than its path.
                 scopes.extend(scope.iter().filter(|scope| !scope.is_empty()).cloned());
                 let wanted = TokenRequest {
-                    registry: &self.name,
+                    registry: &self.state.name,
                     base: self.base().await?,
                     realm,
                     service: service.as_deref(),
                     scopes: &scopes,
                     credential: credential.as_ref(),
                 };
-                let token = fetch(&self.transport, wanted).await?;
+                let token = fetch(&self.state.transport, wanted).await?;
                 tokens.insert(key, token.clone());
                 Ok(Authorization { header: Some(token.header), had_credentials, is_new: true })
             }
@@ -142,13 +142,15 @@ impl Endpoint {
 
     async fn credential(&self, access: Option<&Access>) -> Outcome<Option<Credential>> {
         let repository = access.map(|access| access.repository.clone());
-        let mut known = self.known.lock().await;
+        let mut known = self.state.known.lock().await;
         if let Some(credential) = known.get(&repository) {
             return Ok(credential.clone());
         }
         let found = match &repository {
-            Some(repository) => self.credentials.for_repository(&self.name, repository).await?,
-            None => self.credentials.for_registry(&self.name).await?,
+            Some(repository) => {
+                self.state.credentials.for_repository(&self.state.name, repository).await?
+            }
+            None => self.state.credentials.for_registry(&self.state.name).await?,
         };
         known.insert(repository, found.clone());
         Ok(found)
@@ -157,8 +159,8 @@ impl Endpoint {
     fn wants_password(&self) -> Failure {
         Failure::new(
             ErrorKind::Unauthorized,
-            format!("`{}` wants a name and a password, and a token is stored", self.name),
+            format!("`{}` wants a name and a password, and a token is stored", self.state.name),
         )
-        .with_remedy(format!("log in again with `boxwright login {}`", self.name))
+        .with_remedy(format!("log in again with `boxwright login {}`", self.state.name))
     }
 }

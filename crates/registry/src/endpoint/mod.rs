@@ -3,10 +3,11 @@
 mod authorization;
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use boxwright_core::{Credential, Credentials, DOCKER_HUB, ErrorKind};
+use boxwright_core::{Credential, Credentials, DOCKER_HUB, ErrorKind, EventSink};
 use bytes::Bytes;
 use reqwest::header::{HeaderMap, LOCATION};
 use reqwest::{Method, Response, StatusCode, Url};
@@ -21,9 +22,16 @@ use crate::retries::Retries;
 /// How long finding out whether a loopback port speaks TLS may take.
 const PROBE_LIMIT: Duration = Duration::from_secs(5);
 
-/// One registry: its address, what it asks for, and the tokens it gave.
-#[derive(Debug)]
+/// One registry: its address, what it asks for, and the tokens it gave. Clones share all of it but where it is
+/// reported that the registry is waited for.
+#[derive(Clone, Debug)]
 pub(crate) struct Endpoint {
+    state: Arc<State>,
+    events: EventSink,
+}
+
+#[derive(Debug)]
+struct State {
     name: String,
     transport: Arc<Transport>,
     credentials: Arc<dyn Credentials>,
@@ -33,6 +41,8 @@ pub(crate) struct Endpoint {
     tokens: AsyncMutex<HashMap<BTreeSet<String>, Token>>,
     // Helpers are slow, so each is asked once.
     known: AsyncMutex<HashMap<Option<String>, Option<Credential>>>,
+    /// Whether it was reported that the registry is waited for.
+    is_waited_for: AtomicBool,
 }
 
 impl Endpoint {
@@ -42,7 +52,7 @@ impl Endpoint {
         credentials: Arc<dyn Credentials>,
         retries: Retries,
     ) -> Self {
-        Self {
+        let state = State {
             name: name.to_owned(),
             transport,
             credentials,
@@ -51,16 +61,23 @@ impl Endpoint {
             challenge: Mutex::default(),
             tokens: AsyncMutex::default(),
             known: AsyncMutex::default(),
-        }
+            is_waited_for: AtomicBool::new(false),
+        };
+        Self { state: Arc::new(state), events: EventSink::discard() }
+    }
+
+    /// Returns the registry with that it is waited for reported to `events`.
+    pub(crate) fn with_events(self, events: EventSink) -> Self {
+        Self { events, ..self }
     }
 
     /// Returns the registry's host, as the user calls it.
     pub(crate) fn name(&self) -> &str {
-        &self.name
+        &self.state.name
     }
 
     pub(crate) fn retries(&self) -> Retries {
-        self.retries
+        self.state.retries
     }
 
     /// Returns the address of `path` below `/v2/`.
@@ -83,7 +100,7 @@ impl Endpoint {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
-            let Some(pause) = self.retries.pause(attempt, failure.retry) else {
+            let Some(pause) = self.state.retries.pause(attempt, failure.retry) else {
                 return Err(match attempt {
                     1 => failure,
                     _ => failure.with_fact("attempts", attempt.to_string()),
@@ -105,11 +122,11 @@ impl Endpoint {
         loop {
             let answer = self.call(Some(access), request).await?;
             let headers = answer.headers().clone();
-            let failure = match read_bytes(answer, limit, self.transport.silence()).await {
+            let failure = match read_bytes(answer, limit, self.state.transport.silence()).await {
                 Ok(bytes) => return Ok((headers, bytes)),
                 Err(failure) => failure,
             };
-            let pause = self.retries.pause(attempt, failure.retry);
+            let pause = self.state.retries.pause(attempt, failure.retry);
             tokio::time::sleep(pause.ok_or(failure)?).await;
             attempt += 1;
         }
@@ -117,7 +134,7 @@ impl Endpoint {
 
     /// Refuses to be sent from one address to a worse one, such as to plain HTTP.
     pub(crate) fn check_next(&self, from: &Url, to: &Url) -> Outcome<()> {
-        self.transport.check_redirect(from, to)
+        self.state.transport.check_redirect(from, to)
     }
 
     /// Sends `request`, authorized as the registry wants it, and returns the answer if it is a success.
@@ -128,7 +145,8 @@ impl Endpoint {
     ) -> Outcome<Response> {
         let mut sent = self.prepared(access, &request.url).await?;
         loop {
-            let answer = self.transport.send(request, Body::Own, sent.header.as_ref()).await?;
+            let asked = self.state.transport.send(request, Body::Own, sent.header.as_ref());
+            let answer = self.waiting(asked).await?;
             if answer.status().is_success() {
                 return self.written(request, answer);
             }
@@ -149,12 +167,12 @@ impl Endpoint {
     ) -> Outcome<Response> {
         let sent = self.prepared(Some(access), &request.url).await?;
         let body = Body::Stream(stream, length);
-        let answer = self.transport.send(request, body, sent.header.as_ref()).await?;
+        let answer = self.state.transport.send(request, body, sent.header.as_ref()).await?;
         if answer.status().is_success() {
             return self.written(request, answer);
         }
         if answer.status() == StatusCode::UNAUTHORIZED {
-            self.tokens.lock().await.remove(&access.scopes());
+            self.state.tokens.lock().await.remove(&access.scopes());
         }
         Err(self.refused(answer, &sent).await)
     }
@@ -166,7 +184,7 @@ impl Endpoint {
         if is_html(answer.headers()) {
             return Err(Failure::protocol(format!(
                 "`{}` is a web site and not a registry",
-                self.name
+                self.state.name
             ))
             .with_remedy("name the registry's own host, such as `ghcr.io` for GitHub"));
         }
@@ -184,20 +202,38 @@ impl Endpoint {
         if writes && is_page {
             return Err(Failure::protocol(format!(
                 "`{}` answered with an HTML page, as no registry does",
-                self.name
+                self.state.name
             ))
-            .with_remedy(format!("check that `{}` is a registry and not a proxy", self.name)));
+            .with_remedy(format!(
+                "check that `{}` is a registry and not a proxy",
+                self.state.name
+            )));
         }
         Ok(answer)
     }
 
+    /// Waits for an answer, and reports it once if that takes long.
+    async fn waiting<T>(&self, asked: impl Future<Output = T> + Send) -> T {
+        let mut asked = std::pin::pin!(asked);
+        let patience = self.state.retries.quiet_wait;
+        if let Ok(answer) = tokio::time::timeout(patience, &mut asked).await {
+            self.state.is_waited_for.store(false, Ordering::Relaxed);
+            return answer;
+        }
+        if !self.state.is_waited_for.swap(true, Ordering::Relaxed) {
+            self.events.notice(format!("waiting for `{}` to answer", self.state.name)).await;
+        }
+        asked.await
+    }
+
     async fn base(&self) -> Outcome<&Url> {
-        self.base.get_or_try_init(|| self.find_base()).await
+        self.state.base.get_or_try_init(|| self.find_base()).await
     }
 
     // Plain HTTP is tried only where it is allowed, and only when the other side speaks no TLS.
     async fn find_base(&self) -> Outcome<Url> {
-        let host = if self.name == DOCKER_HUB { "registry-1.docker.io" } else { &self.name };
+        let host =
+            if self.state.name == DOCKER_HUB { "registry-1.docker.io" } else { &self.state.name };
         let parse = |scheme: &str| {
             Url::parse(&format!("{scheme}://{host}/")).map_err(|_| {
                 Failure::new(
@@ -207,8 +243,8 @@ impl Endpoint {
             })
         };
         let (https, http) = (parse("https")?, parse("http")?);
-        let setting = self.transport.setting(&self.name);
-        let may_be_plain = self.transport.may_be_plain(&http);
+        let setting = self.state.transport.setting(&self.state.name);
+        let may_be_plain = self.state.transport.may_be_plain(&http);
         let is_fixed = setting.is_some_and(|setting| setting.plain_http.is_some());
         match (may_be_plain, is_fixed) {
             (false, _) => return Ok(https),
@@ -217,8 +253,8 @@ impl Endpoint {
         }
         let request =
             Request::new(Method::GET, https.join("/v2/").unwrap_or_else(|_| https.clone()));
-        let asked = self.transport.send(&request, Body::Own, None);
-        match tokio::time::timeout(PROBE_LIMIT, asked).await {
+        let asked = self.state.transport.send(&request, Body::Own, None);
+        match self.waiting(tokio::time::timeout(PROBE_LIMIT, asked)).await {
             Ok(Ok(answer)) => {
                 self.remember(answer.headers());
                 Ok(https)

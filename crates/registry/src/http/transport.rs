@@ -17,9 +17,8 @@ use super::request::{Body, Request};
 use super::tls::{SystemAuthorities, Verification, config};
 use super::trouble::{failure_of, timed_out};
 use crate::failure::{Failure, Outcome};
+use crate::retries::Retries;
 
-/// How long connecting may take, with the TLS handshake.
-const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// How many redirects are followed. Real registries have one or two.
 const REDIRECTS: usize = 5;
 
@@ -30,15 +29,18 @@ pub(crate) struct Transport {
     system: SystemAuthorities,
     /// How long a server may be silent.
     silence: Duration,
+    /// How long connecting may take, with the TLS handshake.
+    connecting: Duration,
     /// Whether plain HTTP is spoken with every host that an address names.
     any_plain: bool,
     clients: Mutex<HashMap<String, Client>>,
 }
 
 impl Transport {
-    pub(crate) fn new(host: Host, settings: Arc<RegistrySettings>, silence: Duration) -> Self {
+    pub(crate) fn new(host: Host, settings: Arc<RegistrySettings>, retries: &Retries) -> Self {
         let (system, clients) = (SystemAuthorities::default(), Mutex::default());
-        Self { host, settings, system, silence, any_plain: false, clients }
+        let (silence, connecting) = (retries.longest_silence, retries.longest_connecting);
+        Self { host, settings, system, silence, connecting, any_plain: false, clients }
     }
 
     /// Returns the transport for files of the web, whose addresses say themselves that they are not encrypted.
@@ -191,7 +193,7 @@ impl Transport {
             .http1_only()
             .no_proxy()
             .dns_resolver(Arc::new(Resolver))
-            .connect_timeout(CONNECT_LIMIT)
+            .connect_timeout(self.connecting)
             .pool_idle_timeout(Duration::from_secs(20))
             .user_agent(concat!("boxwright/", env!("CARGO_PKG_VERSION")));
         for proxy in proxies(&self.host)? {

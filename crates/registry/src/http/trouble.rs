@@ -65,6 +65,7 @@ pub(super) fn timed_out(url: &Url, limit: Duration) -> Failure {
         format!("`{host}` was silent for {} seconds", limit.as_secs_f32()),
     )
     .with_retry(Retry::Soon)
+    .with_remedy(format!("check that the registry at `{host}` is well, or try again later"))
 }
 
 /// Returns whether the other side does not speak TLS at all.

@@ -157,6 +157,34 @@ async fn a_silent_registry_is_not_waited_for_threat_32() {
 }
 
 #[tokio::test]
+async fn a_registry_that_never_answers_is_said_to_be_waited_for_and_given_up_threat_32() {
+    // Connections are taken by the kernel and never answered.
+    let listener = listener().await;
+    let address = listener.local_addr().unwrap().to_string();
+    let (sink, mut events) = boxwright_core::EventSink::channel();
+    let retries = Retries {
+        first_pause: Duration::ZERO,
+        longest_silence: Duration::from_millis(300),
+        longest_connecting: Duration::from_millis(300),
+        quiet_wait: Duration::from_millis(50),
+        ..Retries::for_questions()
+    };
+    let client = client().with_retries(retries).with_events(sink);
+    let error = client.check_push(&name(&address, "api:1")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(told(&error).contains("was silent for 0.3 seconds"), "{}", told(&error));
+    assert!(told(&error).contains("=> check that"), "{}", told(&error));
+    drop(client);
+    let mut notices = Vec::new();
+    while let Some(event) = events.recv().await {
+        notices.push(format!("{event:?}"));
+    }
+    // Once, however often it was asked.
+    let says = format!("Notice {{ message: \"waiting for `{address}` to answer\" }}");
+    assert_eq!(notices, [says]);
+}
+
+#[tokio::test]
 async fn redirects_end() {
     let server = Server::start(|_| Answer::new(302).with("Location", "/v2/again")).await;
     let error = client().resolve(&name(&server.address, "api:1"), None).await.unwrap_err();
