@@ -45,6 +45,56 @@ struct Connection {
     uri: String,
     #[serde(alias = "Identity")]
     identity: Option<PathBuf>,
+    #[serde(alias = "TLSCA")]
+    tls_ca: Option<PathBuf>,
+    #[serde(alias = "TLSCert")]
+    tls_cert: Option<PathBuf>,
+    #[serde(alias = "TLSKey")]
+    tls_key: Option<PathBuf>,
+}
+
+/// The files that an endpoint is reached with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Files {
+    /// The private key for ssh.
+    identity: Option<PathBuf>,
+    /// The authorities that the server's certificate may come from.
+    ca: Option<PathBuf>,
+    /// The certificate that is shown to the server.
+    certificate: Option<PathBuf>,
+    /// The key of that certificate.
+    key: Option<PathBuf>,
+}
+
+impl Files {
+    /// Returns the files of the settings, else of the environment.
+    fn of(host: &Host, config: &PodmanConfig) -> Self {
+        let file = |set: &Option<PathBuf>, variable: &str| {
+            set.clone().or_else(|| host.path_variable(variable))
+        };
+        Self {
+            identity: file(&config.identity, "CONTAINER_SSHKEY"),
+            ca: file(&config.tls_ca, "CONTAINER_TLS_CA"),
+            certificate: file(&config.tls_cert, "CONTAINER_TLS_CERT"),
+            key: file(&config.tls_key, "CONTAINER_TLS_KEY"),
+        }
+    }
+
+    /// Returns the files that `connection` names, and these for what it does not name.
+    fn beneath(self, connection: &Connection) -> Self {
+        let Connection { identity, tls_ca, tls_cert, tls_key, .. } = connection.clone();
+        // Certificate and key belong together.
+        let (certificate, key) = match (tls_cert, tls_key) {
+            (None, None) => (self.certificate, self.key),
+            both => both,
+        };
+        Self { identity: identity.or(self.identity), ca: tls_ca.or(self.ca), certificate, key }
+    }
+
+    /// Returns whether `tcp://` means TLS.
+    fn wants_tls(&self) -> bool {
+        self.ca.is_some() || self.certificate.is_some() || self.key.is_some()
+    }
 }
 
 /// What the connection files say.
@@ -62,9 +112,9 @@ struct Connections {
 ///
 /// [`ErrorKind::InvalidInput`] when what the user named is no endpoint, with what named it as context.
 pub(crate) fn places(host: &Host, config: &PodmanConfig) -> Result<Places> {
-    let identity = config.identity.clone().or_else(|| host.path_variable("CONTAINER_SSHKEY"));
+    let files = Files::of(host, config);
     let named = |text: &str, source: &str| {
-        let place = place(text, identity.clone(), source);
+        let place = place(text, files.clone(), source);
         place.map(Places::Named).map_err(|error| error.with_context("set by", source))
     };
     if let Some(text) = &config.host {
@@ -87,13 +137,13 @@ pub(crate) fn places(host: &Host, config: &PodmanConfig) -> Result<Places> {
                 None => error.with_remedy("see `podman system connection list` for what there is"),
             }
         })?;
-        let identity = connection.identity.clone().or(identity.clone());
-        return Ok(Places::Named(place(&connection.uri, identity, "CONTAINER_CONNECTION")?));
+        let files = files.beneath(connection);
+        return Ok(Places::Named(place(&connection.uri, files, "CONTAINER_CONNECTION")?));
     }
     let mut found = sockets(host);
     if let Some((name, connection)) = connections.chosen() {
-        let identity = connection.identity.clone().or(identity);
-        let place = place(&connection.uri, identity, &format!("Podman connection `{name}`"))?;
+        let files = files.beneath(connection);
+        let place = place(&connection.uri, files, &format!("Podman connection `{name}`"))?;
         let at = if connections.is_preferred { 0 } else { found.len() };
         found.insert(at, place);
     }
@@ -101,10 +151,10 @@ pub(crate) fn places(host: &Host, config: &PodmanConfig) -> Result<Places> {
     Ok(Places::Usual(without_duplicates(found)))
 }
 
-fn place(text: &str, key: Option<PathBuf>, source: &str) -> Result<Place> {
-    let mut endpoint: Endpoint = text.parse()?;
+fn place(text: &str, files: Files, source: &str) -> Result<Place> {
+    let mut endpoint = with_tls(text.parse()?, &files)?;
     if let Endpoint::Ssh { identity, command, path, .. } = &mut endpoint {
-        *identity = key;
+        *identity = files.identity;
         *command = match path {
             Some(path) => {
                 let url = format!("unix://{}", path.display());
@@ -116,6 +166,24 @@ fn place(text: &str, key: Option<PathBuf>, source: &str) -> Result<Place> {
         };
     }
     Ok(Place { endpoint, source: source.to_owned(), is_dockers: false })
+}
+
+/// Returns the endpoint with the files of TLS. With any of them, `tcp://` means TLS, as in Podman.
+fn with_tls(endpoint: Endpoint, files: &Files) -> Result<Endpoint> {
+    let (host, port) = match endpoint {
+        Endpoint::Tcp { host, port } if files.wants_tls() => (host, port),
+        Endpoint::Tls { host, port, .. } => (host, port),
+        other => return Ok(other),
+    };
+    let Files { ca, certificate, key, .. } = files.clone();
+    if certificate.is_some() != key.is_some() {
+        let (is, lacks) =
+            if key.is_none() { ("certificate", "key") } else { ("key", "certificate") };
+        let message = format!("there is a client's {is} for TLS, and no {lacks}");
+        return Err(Error::new(ErrorKind::InvalidInput, message)
+            .with_remedy("name both: `CONTAINER_TLS_CERT` and `CONTAINER_TLS_KEY`"));
+    }
+    Ok(Endpoint::Tls { host, port, ca, pinned: None, certificate, key })
 }
 
 /// The sockets that the service has by default, this user's own first.
@@ -139,13 +207,29 @@ fn sockets(host: &Host) -> Vec<Place> {
 /// The places of Docker's that Podman may answer at. A broken one is Docker's to complain about.
 fn dockers(host: &Host) -> Vec<Place> {
     let variable = host.variable("DOCKER_HOST").and_then(|text| text.parse::<Endpoint>().ok());
-    let variable = variable
-        .filter(|endpoint| matches!(endpoint, Endpoint::Unix { .. } | Endpoint::Tcp { .. }));
+    let variable = variable.and_then(|endpoint| with_tls(endpoint, &dockers_files(host)).ok());
+    // Over ssh, it is Docker's own program that would have to answer.
+    let variable = variable.filter(|endpoint| !matches!(endpoint, Endpoint::Ssh { .. }));
     let variable = variable.map(|endpoint| (endpoint, "DOCKER_HOST"));
     let socket = (Endpoint::unix(DOCKER_SOCKET), "Docker's socket");
     let all = variable.into_iter().chain([socket]);
     all.map(|(endpoint, source)| Place { endpoint, source: source.to_owned(), is_dockers: true })
         .collect()
+}
+
+/// The files of TLS that go with `DOCKER_HOST`, as Docker's client finds them.
+fn dockers_files(host: &Host) -> Files {
+    let wants_tls =
+        ["DOCKER_TLS_VERIFY", "DOCKER_TLS"].iter().any(|it| host.variable(it).is_some());
+    let folder = host
+        .path_variable("DOCKER_CERT_PATH")
+        .or_else(|| host.path_variable("DOCKER_CONFIG"))
+        .or_else(|| Some(host.home()?.join(".docker")));
+    let Some(folder) = folder.filter(|_| wants_tls) else { return Files::default() };
+    let file = |name: &str| Some(folder.join(name)).filter(|path| path.exists());
+    // That the authority's file is missing is told when it is read.
+    let ca = Some(folder.join("ca.pem"));
+    Files { identity: None, ca, certificate: file("cert.pem"), key: file("key.pem") }
 }
 
 /// Drops places that lead to a socket which an earlier one leads to, through links.
@@ -328,6 +412,53 @@ mod tests {
                 "podman --remote --url unix:///run/p.sock system dial-stdio"
             );
         }
+    }
+
+    #[test]
+    fn with_a_file_of_tls_tcp_means_tls() {
+        let variables = [
+            ("CONTAINER_HOST", "tcp://far:2376"),
+            ("CONTAINER_TLS_CA", "/ca"),
+            ("CONTAINER_TLS_CERT", "/cert"),
+            ("CONTAINER_TLS_KEY", "/key"),
+        ];
+        let named = |count: usize, config: &PodmanConfig| -> Result<Endpoint> {
+            match places(&host(&variables[..count]), config)? {
+                Places::Named(place) => Ok(place.endpoint),
+                Places::Usual(found) => panic!("{found:?}"),
+            }
+        };
+        let config = PodmanConfig::default();
+        assert!(matches!(named(1, &config), Ok(Endpoint::Tcp { .. })));
+        let Ok(Endpoint::Tls { ca, certificate, key, .. }) = named(4, &config) else { panic!() };
+        let files = [ca, certificate, key].map(|file| file.unwrap().display().to_string());
+        assert_eq!(files, ["/ca", "/cert", "/key"]);
+        let error = named(3, &config).unwrap_err();
+        assert_eq!(error.to_string(), "there is a client's certificate for TLS, and no key");
+        assert!(error.remedy().unwrap().contains("CONTAINER_TLS_KEY"), "{error:?}");
+        let config = PodmanConfig { tls_ca: Some("/own".into()), ..config };
+        let Ok(Endpoint::Tls { ca, .. }) = named(4, &config) else { panic!() };
+        assert_eq!(ca, Some("/own".into()));
+    }
+
+    #[test]
+    fn a_connection_brings_its_files_of_tls() {
+        let mut found = Connections::default();
+        let toml = "[engine.service_destinations.a]\nuri = \"tcp://a:1\"\ntls_ca = \"/ca\"\n";
+        add_containers_conf(toml, &mut found).unwrap();
+        let json = r#"{"Connection":{"Connections":{"b":{"URI":"tcp://b:1","TLSCA":"/ca","TLSCert":"/cert","TLSKey":"/key"}}}}"#;
+        add_connections_json(json, &mut found).unwrap();
+        let endpoint = |name: &str, files: Files| {
+            let connection = &found.by_name[name];
+            place(&connection.uri, files.beneath(connection), "").unwrap().endpoint
+        };
+        let Endpoint::Tls { ca, certificate: None, .. } = endpoint("a", Files::default()) else {
+            panic!()
+        };
+        assert_eq!(ca, Some("/ca".into()));
+        let others = Files { key: Some("/other".into()), ..Files::default() };
+        let Endpoint::Tls { certificate, key, .. } = endpoint("b", others) else { panic!() };
+        assert_eq!((certificate, key), (Some("/cert".into()), Some("/key".into())));
     }
 
     #[test]
