@@ -1,8 +1,11 @@
 //! `boxwright build`: what it prints, and what it refuses before anything starts.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use insta::assert_snapshot;
 use serde_json::Value;
 
+use super::daemons::as_ordinary_user;
 use super::harness::Home;
 
 fn app() -> Home {
@@ -188,6 +191,25 @@ error: cannot read the Dockerfile `app/docker`
 
 help: name the file: `--file app/docker/Dockerfile`
 ");
+}
+
+#[test]
+fn what_this_user_may_not_read_is_named_and_nothing_is_left_behind() {
+    let home = Home::new()
+        .file("file/Dockerfile", "FROM scratch\n")
+        .file("folder/Dockerfile", "FROM scratch\n");
+    let close = |name: &str| {
+        std::fs::set_permissions(home.path(name), std::fs::Permissions::from_mode(0o000)).unwrap();
+    };
+    close("file/Dockerfile");
+    close("folder");
+    for (context, says) in [("file", "cannot read the Dockerfile"), ("folder", "`folder`")] {
+        let run = as_ordinary_user(&home, &["build", context, "-t", "x"]);
+        assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{run}");
+        assert!(run.stderr.contains(says), "{run}");
+        assert!(run.stderr.contains("Permission denied"), "{run}");
+    }
+    assert_eq!(home.names(""), ["file", "folder"]);
 }
 
 #[test]

@@ -116,14 +116,19 @@ there was no credential for `ghcr.io`
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_registry_that_fails_is_an_error_with_exit_code_1() {
-    for status in [403, 404, 413, 500] {
-        let registry =
-            FakeRegistry::faulty(Moment::BlobUpload, Answer::Status(status)).await.unwrap();
+    let refusals =
+        [401, 403, 404, 413, 429, 500].map(|status| (Answer::Status(status), status.to_string()));
+    let broken = (Answer::Cut(64), "the connection".to_owned());
+    for (answer, says) in refusals.into_iter().chain([broken]) {
+        let registry = FakeRegistry::faulty(Moment::BlobUpload, answer).await.unwrap();
         let image = format!("{}/acme/app:1", registry.host());
-        let run = app().fake(&["build", "app", "-q", "-t", &image, "--push"]);
-        assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{status}: {run}");
-        assert!(run.stderr.contains(&status.to_string()), "{status}: {run}");
+        let home = app();
+        let run = home.fake(&["build", "app", "-q", "-t", &image, "--push"]);
+        assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{says}: {run}");
+        assert!(run.stderr.contains(&says), "{says}: {run}");
+        assert!(run.stderr.contains("caused by: "), "{says}: {run}");
         assert_eq!(registry.manifest("acme/app", "1"), None);
+        assert_eq!(home.names(""), ["app"], "{says}");
     }
 }
 
