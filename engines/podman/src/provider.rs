@@ -211,9 +211,24 @@ fn silent(endpoint: &Endpoint) -> Error {
     }
 }
 
-/// Says what to do in Podman's own terms about a socket that cannot be used.
+/// Says what to do in Podman's own terms about a place that cannot be used.
 fn with_podmans_remedy(error: Error, place: &Place, host: &Host) -> Error {
-    let Endpoint::Unix { path } = &place.endpoint else { return error };
+    let is_silent = error.to_string().starts_with("no answer");
+    let path = match &place.endpoint {
+        Endpoint::Unix { path } => path,
+        // Who shows no certificate is dropped after the handshake, without a word.
+        Endpoint::Tls { certificate: None, .. } if is_silent => {
+            return error.with_remedy(
+                "show the service a certificate: set `CONTAINER_TLS_CERT` and `CONTAINER_TLS_KEY`",
+            );
+        }
+        Endpoint::Tcp { .. } if is_silent => {
+            return error.with_remedy(
+                "see whether the service runs; if it speaks TLS, name its authority by `CONTAINER_TLS_CA`",
+            );
+        }
+        Endpoint::Tls { .. } | Endpoint::Tcp { .. } | Endpoint::Ssh { .. } => return error,
+    };
     let cause = error.causes().into_iter().next().unwrap_or_default();
     if cause.starts_with("permission denied") && host.user_id() != 0 {
         let is_roots = path == std::path::Path::new(ROOT_SOCKET);
@@ -223,7 +238,7 @@ fn with_podmans_remedy(error: Error, place: &Place, host: &Host) -> Error {
             "run as the user it belongs to, or use a service of your own: `systemctl --user start podman.socket`"
         });
     }
-    if cause.starts_with("nothing listens") || error.to_string().starts_with("no answer") {
+    if cause.starts_with("nothing listens") || is_silent {
         return error
             .with_remedy(format!("start it again: `{}`", start_command(&place.endpoint, host)));
     }

@@ -116,13 +116,16 @@ async fn a_service_behind_tls_is_reached_by_podmans_variables() {
     let tls = [("CONTAINER_TLS_CERT", cert.as_str()), ("CONTAINER_TLS_KEY", key.as_str())];
     let found = service.detect(&[host, ("CONTAINER_TLS_CA", &ca), tls[0], tls[1]]).await;
     assert_eq!(ready(&found), Some((service.https(), "4.3.1".to_owned())), "{found:?}");
-    // Without a certificate, and with an authority that is not the server's.
+    // Without TLS, without a certificate, and with an authority that is not the server's.
+    let plain = service.detect(&[host]).await;
+    let [Detection::Unusable { error, .. }] = &plain[..] else { panic!("{plain:?}") };
+    assert!(error.remedy().unwrap().contains("`CONTAINER_TLS_CA`"), "{error:?}");
     let bare = service.detect(&[host, ("CONTAINER_TLS_CA", &ca)]).await;
     let strange = service.detect(&[host, ("CONTAINER_TLS_CA", &cert), tls[0], tls[1]]).await;
-    for found in [bare, strange] {
+    for (found, remedy) in [(bare, "`CONTAINER_TLS_CERT`"), (strange, "authority")] {
         let [Detection::Unusable { place, error }] = &found[..] else { panic!("{found:?}") };
         assert_eq!(*place, service.https());
-        assert!(error.remedy().is_some(), "{error:?}");
+        assert!(error.remedy().unwrap().contains(remedy), "{error:?}");
         assert!(error.context().contains(&("set by", "CONTAINER_HOST".to_owned())), "{error:?}");
     }
 }
