@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::stage::{Stage, until};
 use super::{Fault, expect};
+use crate::environment::certificates::Certificates;
 use crate::packages::{self, Need};
 use crate::problem::{Explain, Problem, Result};
 use crate::program::{Program, find, search_path};
@@ -27,6 +28,12 @@ pub(super) const FAULTS: &[Fault] = &[
         setups: &["podman/root", "registry/open"],
         disk: None,
         check: over_tcp,
+    },
+    Fault {
+        name: "podman/over-tls",
+        setups: &["podman/root", "registry/open"],
+        disk: None,
+        check: over_tls,
     },
 ];
 
@@ -133,6 +140,56 @@ fn over_tcp(stage: &Stage) -> Result<()> {
         expect(built.code == Some(0), || format!("{built:?}"))?;
         let ran = run(&["run", "--engine", "podman", "far:1", "cat", "/file"])?;
         expect(ran.code == Some(0) && ran.text.contains("far\n"), || format!("{ran:?}"))
+    })();
+    running.kill()?;
+    outcome
+}
+
+/// Builds over TLS with certificates on both sides. Podman serves TLS since 5.7 only, so a proxy stands before it.
+fn over_tls(stage: &Stage) -> Result<()> {
+    let (programs, packages) =
+        (["socat", "openssl"].map(str::to_owned), ["socat", "openssl"].map(str::to_owned));
+    packages::ensure(&[Need { programs: &programs, packages: &packages }])?;
+    let files = Certificates::make(&stage.folder("tls")?)?;
+    let port = free_port()?;
+    let socket = stage.variable("CONTAINER_HOST")?.trim_start_matches("unix://").to_owned();
+    let listen = format!(
+        "OPENSSL-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork,cert={},key={},cafile={},verify=1",
+        files.server().display(),
+        files.server_key().display(),
+        files.authority().display(),
+    );
+    let tied = Program::new("setpriv").args(["--pdeathsig", "KILL", "--", "socat"]);
+    let running = stage.start(tied.arg(listen).arg(format!("UNIX-CONNECT:{socket}")))?;
+    let outcome = (|| {
+        expect(until(|| std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()), || {
+            format!("the proxy does not listen:\n{}", running.text())
+        })?;
+        stage.context("RUN echo far > /file\n")?;
+        let far = |arguments: &[&str], variable: &str| {
+            let program = stage.boxwright(arguments);
+            program.variable(variable, format!("tcp://localhost:{port}"))
+        };
+        let bare = |arguments: &[&str]| {
+            let program = far(arguments, "CONTAINER_HOST");
+            program.variable("CONTAINER_TLS_CA", files.authority())
+        };
+        let run = |arguments: &[&str]| {
+            let program = bare(arguments).variable("CONTAINER_TLS_CERT", files.client());
+            stage.start(program.variable("CONTAINER_TLS_KEY", files.client_key()))?.end()
+        };
+        for builder in ["native", "portable"] {
+            let name = format!("far:{builder}");
+            let build = ["build", "--engine", "podman", "--builder", builder, "-t", &name, "app"];
+            let built = run(&build)?;
+            expect(built.code == Some(0), || format!("{built:?}"))?;
+            let ran = run(&["run", "--engine", "podman", &name, "cat", "/file"])?;
+            expect(ran.code == Some(0) && ran.text.contains("far\n"), || format!("{ran:?}"))?;
+        }
+        let refused = stage.start(bare(&["images", "--engine", "podman"]))?.end()?;
+        expect(refused.code == Some(3) && refused.text.contains("CONTAINER_TLS_CERT"), || {
+            format!("{refused:?}")
+        })
     })();
     running.kill()?;
     outcome
