@@ -4,6 +4,7 @@
 
 mod archive;
 mod hostile;
+mod layer_format;
 mod layout;
 mod output;
 mod pack;
