@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic here is a failed test with its place")]
 
+mod bases;
 mod bench;
 mod build;
 mod contexts;
