@@ -18,8 +18,8 @@ use crate::protocol::step::output_message;
 
 /// How many bytes wait at most before the step does.
 const WAITING: usize = 1 << 20;
-/// The most bytes of one message.
-const MESSAGE: usize = 256 << 10;
+/// The most bytes of one message. A client keeps hundreds of them for a reader that is slow.
+const MESSAGE: usize = 64 << 10;
 /// Below this many bytes in a message, the next one waits a little for more.
 const SMALL: usize = 16 << 10;
 /// How long it waits.

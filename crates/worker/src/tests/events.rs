@@ -55,8 +55,8 @@ async fn output_is_exact_byte_by_byte_and_with_a_slow_reader() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn output_without_end_waits_for_its_reader() {
-    // 256 events of at most 256 KiB, what is under way, and some: far below what the step would write.
-    const MOST: u64 = 120 << 20;
+    // 256 events of at most 64 KiB, what is under way, and some: far below what the step would write.
+    const MOST: u64 = 48 << 20;
     let written = Arc::new(std::sync::atomic::AtomicU64::new(0));
     let counted = written.clone();
     let script = Script::new(move |_, events, cancel| {
