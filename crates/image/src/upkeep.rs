@@ -168,6 +168,20 @@ impl Removal {
 }
 
 impl Layout {
+    /// Returns the size in bytes of each file that is being written, or was when its writer was killed. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unavailable`] when the layout cannot be read.
+    ///
+    /// [`ErrorKind::Unavailable`]: boxwright_core::ErrorKind::Unavailable
+    pub fn unfinished(&self) -> Result<Vec<u64>> {
+        let folder = self.ingest();
+        let all = entries(&folder).map_err(|error| cannot_read(&folder, error))?;
+        // It may be finished meanwhile.
+        Ok(all.iter().filter_map(|path| Some(fs::metadata(path).ok()?.len())).collect())
+    }
+
     /// Lists all blobs. Blocks.
     ///
     /// # Errors

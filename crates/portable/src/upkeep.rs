@@ -53,6 +53,9 @@ pub struct Usage {
     pub packed: Part,
     /// Notes, such as digests of files that were read.
     pub notes: Part,
+    /// What builds write at this moment, and what those left that were killed.
+    #[serde(default)]
+    pub partial: Part,
 }
 
 /// Which of what could be removed is.
@@ -121,6 +124,7 @@ impl Store {
                     usage.notes.add(data.len());
                 }
             }
+            store.layout().unfinished()?.into_iter().for_each(|size| usage.partial.add(size));
             Ok(usage)
         })
         .await

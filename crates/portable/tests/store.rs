@@ -243,3 +243,14 @@ async fn a_damaged_base_is_fetched_again_and_never_used_threat_29() {
     assert_ne!(second.id, first.id);
     assert!(std::fs::read(&path).unwrap() == good);
 }
+
+#[tokio::test]
+async fn what_a_killed_build_left_is_counted() {
+    let folder = ContextFolder::new().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    build(&store, &context(&[("in/a", "some")])).await;
+    assert_eq!(store.usage().await.unwrap().partial.count, 0);
+    std::fs::write(folder.path().join("ingest/blob-left"), "half").unwrap();
+    let usage = store.usage().await.unwrap();
+    assert_eq!((usage.partial.count, usage.partial.bytes), (1, 4));
+}

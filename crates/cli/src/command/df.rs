@@ -36,6 +36,7 @@ fn table(usage: &Usage, steps: &StoreUsage, app: &App) -> String {
         ("cache", usage.cache, "results of steps, and images without a name"),
         ("packed", usage.packed, "compressed copies of layers, for registries"),
         ("notes", usage.notes, "what was found out of files and steps"),
+        ("partial", usage.partial, "of builds that run, or were killed: `prune` removes it"),
     ];
     let unpacked = [
         ("unpacked", steps.layers, "layers as steps see them"),

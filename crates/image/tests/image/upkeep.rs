@@ -68,7 +68,9 @@ async fn who_was_killed_is_no_user_and_leaves_nothing_threat_39() {
     std::fs::write(&fresh, "being written").unwrap();
     let removal = layout.lock_for_removal().unwrap();
     assert!(removal.allows(used(layout, &blob).at));
+    assert_eq!(layout.unfinished().unwrap().iter().sum::<u64>(), 4 + 13);
     assert_eq!(removal.remove_leftovers().unwrap(), 4);
+    assert_eq!(layout.unfinished().unwrap(), [13]);
     assert!(!killed.exists() && !left.exists() && fresh.exists());
 }
 
