@@ -69,6 +69,7 @@ fn nothing_is_set_by_default() {
             "build.progress",
             "build.pull",
             "engine.docker.allow-plain-tcp",
+            "engine.lxd.publish",
             "engine.podman.autostart",
             "engine.prefer",
             "engine.use",
@@ -117,6 +118,7 @@ fn every_value_has_its_origin() {
         "build.progress = \"auto\" (default)\n\
          build.pull = \"missing\" (default)\n\
          engine.docker.allow-plain-tcp = false (default)\n\
+         engine.lxd.publish = false (default)\n\
          engine.podman.autostart = true (default)\n\
          engine.prefer = [\"podman\"] (~/.config/boxwright/config.toml)\n\
          engine.use = \"podman\" (~/project/boxwright.toml)\n\

@@ -130,7 +130,8 @@ async fn a_damaged_layer_that_was_pulled_is_named_and_never_pushed_threat_29() {
     let error = pulled.push(&client(), &target, &manifest, FORMAT).await.unwrap_err();
     assert!(error.context().iter().any(|(_, value)| value == layer.as_str()), "{error:?}");
     assert!(error.remedy().unwrap().contains("the blob was removed"), "{error:?}");
-    assert_eq!((elsewhere.manifest("two", "1"), elsewhere.blobs()), (None, 1));
+    // The config may have got there before.
+    assert!(elsewhere.manifest("two", "1").is_none() && elsewhere.blobs() < 2);
 }
 
 #[tokio::test]

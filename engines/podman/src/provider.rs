@@ -222,7 +222,8 @@ fn with_podmans_remedy(error: Error, place: &Place, host: &Host) -> Error {
                 "show the service a certificate: set `CONTAINER_TLS_CERT` and `CONTAINER_TLS_KEY`",
             );
         }
-        Endpoint::Tcp { .. } if is_silent => {
+        // It drops who speaks no TLS, or says so in TLS.
+        Endpoint::Tcp { .. } if is_silent || error.kind() == ErrorKind::Protocol => {
             return error.with_remedy(
                 "see whether the service runs; if it speaks TLS, name its authority by `CONTAINER_TLS_CA`",
             );

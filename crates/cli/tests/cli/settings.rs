@@ -18,6 +18,7 @@ build.builder                       buildah                                    B
 build.progress                      auto                                       default
 build.pull                          missing                                    default
 engine.docker.allow-plain-tcp       false                                      default
+engine.lxd.publish                  false                                      default
 engine.podman.autostart             true                                       default
 engine.prefer                       docker, podman, containerd, lxd, embedded  default
 engine.use                          podman                                     [folder]/boxwright.toml
