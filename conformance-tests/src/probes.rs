@@ -42,6 +42,7 @@ probes! {
     "build-from-tar", BuildFromTar;
     "build-from-address", BuildFromAddress;
     "build-for-platform", BuildForPlatform;
+    "build-for-platforms", BuildForPlatforms;
     "build-secrets", BuildSecrets;
     "build-ssh", BuildSsh;
     "build-cache-from", BuildCacheFrom;
@@ -113,7 +114,12 @@ async fn attempt(cx: &Cx, capability: Capability) -> CaseResult<Result<()>> {
             unless_unsupported(cx.attempt(&request).await.result.map(drop))
         }
         Capability::BuildForPlatform => {
-            built(cx, |request| request.platform = Some(Platform::of_this_machine())).await?
+            built(cx, |request| request.platforms = vec![Platform::of_this_machine()]).await?
+        }
+        Capability::BuildForPlatforms => {
+            let other = Platform::new("linux", "riscv64", None);
+            built(cx, |request| request.platforms = vec![Platform::of_this_machine(), other])
+                .await?
         }
         Capability::BuildSecrets => {
             let secrets = BTreeMap::from([("probe".to_owned(), Secret::from("x"))]);

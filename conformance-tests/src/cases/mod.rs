@@ -23,6 +23,7 @@ mod mounts;
 mod multistage;
 mod naming;
 mod one_digest;
+mod platforms;
 mod pull;
 mod push;
 mod run;
@@ -58,6 +59,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         pull::CASES,
         auto::CASES,
         one_digest::CASES,
+        platforms::CASES,
     ]
     .into_iter()
     .flatten()

@@ -64,9 +64,9 @@ impl Attribute {
             Self::NoCache => request.cache = CacheUse::Ignore,
             Self::Platform(text) => {
                 let platform = text.parse();
-                request.platform = Some(platform.map_err(|error| {
+                request.platforms = vec![platform.map_err(|error| {
                     Failure::harness(format!("`{text}` is no platform: {error}"))
-                })?);
+                })?];
             }
             Self::Target(stage) => request.target = Some(stage),
             Self::ShmSize(bytes) => request.shm_size = Some(bytes),

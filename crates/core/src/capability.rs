@@ -50,6 +50,8 @@ named_enum! {
         BuildFromAddress = "build-from-address",
         /// Builds for another platform than its own, or refuses to name one.
         BuildForPlatform = "build-for-platform",
+        /// Builds for several platforms at once, and makes an index of the images.
+        BuildForPlatforms = "build-for-platforms",
         /// Hands secrets to `RUN --mount=type=secret`.
         BuildSecrets = "build-secrets",
         /// Forwards ssh agents to `RUN --mount=type=ssh`.

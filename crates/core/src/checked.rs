@@ -64,6 +64,15 @@ fn validate_build(request: &BuildRequest, session: &Session) -> Result<()> {
             .with_remedy("leave `@sha256:…` out"));
     }
     request.instance_aliases.iter().try_for_each(|alias| check_alias(alias))?;
+    for (number, platform) in request.platforms.iter().enumerate() {
+        if request.platforms[..number].contains(platform) {
+            return Err(Error::new(
+                ErrorKind::InvalidInput,
+                format!("`{platform}` is named twice as a platform to build for"),
+            )
+            .with_remedy("name each platform once"));
+        }
+    }
     for id in &request.secrets {
         if !session.secrets.contains_key(id) {
             return invalid(format!("the session has no secret `{id}`"));

@@ -59,8 +59,9 @@ pub use registry_settings::{RegistrySetting, RegistrySettings};
 pub use request::{
     ArchiveFormat, BuildOutput, BuildRequest, CacheUse, ContextSource, DockerfileSource,
     ExportRequest, ExtraHost, HostAddress, ImageDetails, ImageFormat, ImageSummary, ImportOutput,
-    ImportRequest, NamedContext, NetworkMode, NextUse, PruneOutput, PullOutput, PullPolicy,
-    PullRequest, PushOutput, PushRequest, RemoveOutput, RemoveRequest, RunOutput, RunRequest,
+    ImportRequest, NamedContext, NetworkMode, NextUse, PlatformImage, PruneOutput, PullOutput,
+    PullPolicy, PullRequest, PushOutput, PushRequest, RemoveOutput, RemoveRequest, RunOutput,
+    RunRequest,
 };
 pub use secret::Secret;
 pub use session::{Anonymous, ByteStream, Credential, Credentials, Session};
@@ -68,4 +69,4 @@ pub use step::{
     CacheSharing, LayerChain, LayerRef, MountAccess, MountSource, Step, StepLayer, StepMount,
     StepOutcome, StepRunner,
 };
-pub use store::{BlobStore, Descriptor, ImageStore, Manifest};
+pub use store::{BlobStore, Descriptor, ImageStore, Index, Manifest};

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::image_ref::ImageRef;
+use crate::platform::Platform;
 use crate::session::{ByteStream, Session};
 
 /// Content by digest. `boxwright-image` implements it on an OCI image layout.
@@ -80,4 +81,35 @@ pub struct Manifest {
     pub config: Descriptor,
     /// The layers, lowest first, each with the digest of its uncompressed tar.
     pub layers: Vec<(Descriptor, Digest)>,
+}
+
+/// An index: the images of one name, one for each platform.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Index {
+    /// The index itself; its digest is what the index is known by.
+    pub descriptor: Descriptor,
+    /// The images, in its order.
+    pub images: Vec<(Platform, Manifest)>,
+}
+
+impl Index {
+    /// Returns the image for `platform`, if it has one.
+    #[must_use]
+    pub fn image_for(&self, platform: &Platform) -> Option<&Manifest> {
+        self.images.iter().find(|(of, _)| of == platform).map(|(_, image)| image)
+    }
+
+    /// Returns the image for this machine, or else the first: what stands for the index where there is room for one
+    /// image.
+    #[must_use]
+    pub fn representative(&self) -> Option<&Manifest> {
+        let here = self.image_for(&Platform::of_this_machine());
+        here.or_else(|| self.images.first().map(|(_, image)| image))
+    }
+
+    /// Returns whether it lists the image with this id.
+    #[must_use]
+    pub fn lists(&self, id: &Digest) -> bool {
+        self.images.iter().any(|(_, image)| image.config.digest == *id)
+    }
 }

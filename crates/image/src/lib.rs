@@ -12,6 +12,7 @@ pub mod config;
 pub mod decompress;
 mod document;
 mod elf;
+mod index;
 pub mod layer;
 pub mod layout;
 mod lock;

@@ -49,7 +49,7 @@ pub(crate) async fn resolve(
         return Ok(Found { manifest, pulled: false });
     }
     if policy != PullPolicy::Always
-        && let Some(manifest) = store.find(&name).await?
+        && let Some(manifest) = store.find(&name, Some(platform)).await?
         && store.layout().config(&manifest).await?.platform().as_ref() == Some(platform)
     {
         return Ok(Found { manifest, pulled: false });

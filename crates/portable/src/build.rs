@@ -30,6 +30,8 @@ pub(crate) struct Build<'b> {
     pub(crate) steps: Option<&'b dyn StepRunner>,
     pub(crate) bases: Option<&'b dyn base::Bases>,
     pub(crate) platform: Platform,
+    /// Whether it is one of several for other platforms, so that its steps say which.
+    pub(crate) is_one_of_several: bool,
     pub(crate) proxies: BTreeMap<String, String>,
     /// Those that the request names.
     pub(crate) secrets: BTreeMap<String, Secret>,
@@ -51,6 +53,23 @@ pub(crate) struct Shared {
     next: AtomicU32,
     /// Whether a step was done, and not taken from an earlier build.
     worked: AtomicBool,
+}
+
+impl Shared {
+    /// Returns what the build for the next platform need not read again.
+    pub(crate) fn for_next(self) -> Self {
+        let mut named = self.named.into_inner().unwrap_or_else(PoisonError::into_inner);
+        // An image is one for a platform.
+        named.retain(|_, cell| matches!(cell.get(), Some(Named::Files(_))));
+        let named = Mutex::new(named);
+        Self { files: self.files, named, bases: self.bases, next: self.next, ..Self::default() }
+    }
+
+    /// Returns the images that were used, by their names as they are written (of a build for several platforms with
+    /// the platform behind), with the digests of their manifests.
+    pub(crate) fn into_bases(self) -> BTreeMap<String, Digest> {
+        self.bases.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A stage or an image, ready to be started from and copied from.
@@ -85,6 +104,11 @@ impl Built {
 }
 
 impl Build<'_> {
+    /// Returns the platform with a space after it, if there is more than one.
+    pub(crate) fn shown_platform(&self) -> String {
+        if self.is_one_of_several { format!("{} ", self.platform) } else { String::new() }
+    }
+
     /// Announces a step.
     pub(crate) async fn begin(&self, name: String) -> StepId {
         let id = StepId(self.shared.next.fetch_add(1, Ordering::Relaxed));
@@ -137,7 +161,11 @@ impl Build<'_> {
     }
 
     async fn resolve(&self, name: &str, platform: &Platform) -> Result<Arc<Built>> {
-        let id = self.begin(format!("FROM {name}")).await;
+        let title = match self.is_one_of_several {
+            true => format!("[{platform}] FROM {name}"),
+            false => format!("FROM {name}"),
+        };
+        let id = self.begin(title).await;
         let store = &self.around.store;
         let (relay, session) = Relay::new(&self.session, std::iter::empty());
         let relay = relay.of_step(id);
@@ -151,18 +179,17 @@ impl Build<'_> {
         };
         self.end(id, &found, result).await;
         let manifest = found?.manifest;
-        self.note_base(name, &manifest);
+        self.note_base(name, platform, &manifest);
         Ok(Arc::new(Built::of_image(store, &manifest).await?))
     }
 
-    fn note_base(&self, name: &str, manifest: &Manifest) {
+    fn note_base(&self, name: &str, platform: &Platform, manifest: &Manifest) {
         let mut bases = self.shared.bases.lock().unwrap_or_else(PoisonError::into_inner);
-        bases.insert(name.to_owned(), manifest.descriptor.digest.clone());
-    }
-
-    /// Returns the images that were used, by their names as they are written, with the digests of their manifests.
-    pub(crate) fn bases(&self) -> BTreeMap<String, Digest> {
-        self.shared.bases.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let name = match self.is_one_of_several {
+            true => format!("{name} ({platform})"),
+            false => name.to_owned(),
+        };
+        bases.insert(name, manifest.descriptor.digest.clone());
     }
 
     /// Returns whether a step was done.

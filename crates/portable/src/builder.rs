@@ -5,8 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use boxwright_core::{
-    BuildOutput, BuildRequest, ContextSource, Error, ErrorKind, ImageRef, NextUse, Platform,
-    Result, Secret, Session, StepRunner,
+    BuildOutput, BuildRequest, ContextSource, Error, ErrorKind, ImageRef, Manifest, NextUse,
+    Platform, Result, Secret, Session, StepRunner,
 };
 use boxwright_dockerfile::diagnostic::to_error;
 use boxwright_dockerfile::plan::{Options, Plan};
@@ -19,7 +19,7 @@ use crate::origin::{self, Opened};
 use crate::search::{Search, too_short};
 use crate::stage::Surroundings;
 use crate::store::Store;
-use crate::{fit, frontend, graph, publish, time};
+use crate::{fit, foreign, frontend, graph, indexes, publish, time};
 
 /// The name of this way to build.
 pub const BUILDER: &str = "portable";
@@ -52,11 +52,13 @@ impl<'e> Builder<'e> {
     }
 
     /// Builds an image. The same request gives the same digest everywhere, if `SOURCE_DATE_EPOCH` is set. Stages that
-    /// do not need each other are built at the same time.
+    /// do not need each other are built at the same time. For several platforms, one image is built after the other,
+    /// and the outcome is an index of them.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unsupported`](boxwright_core::ErrorKind::Unsupported) for `RUN` without a runner; [`ErrorKind::InvalidDockerfile`](boxwright_core::ErrorKind::InvalidDockerfile) with every problem of
+    /// [`ErrorKind::Unsupported`](boxwright_core::ErrorKind::Unsupported) for `RUN` without a runner, or for a platform whose
+    /// programs cannot be run; [`ErrorKind::InvalidDockerfile`](boxwright_core::ErrorKind::InvalidDockerfile) with every problem of
     /// the file; [`ErrorKind::NotFound`](boxwright_core::ErrorKind::NotFound) when a source or base is not there; [`ErrorKind::BuildFailed`](boxwright_core::ErrorKind::BuildFailed) when a command
     /// fails, with `step`, `exit code` and the end of its `output` as context, or when a secret is found in what was
     /// made.
@@ -99,51 +101,103 @@ impl<'e> Builder<'e> {
             cache: request.cache,
             epoch: time::source_date_epoch(request, &session.host)?,
             cancel: session.cancel.clone(),
-            pack: (request.next == NextUse::Push).then(PackFormat::default),
-            search: search.clone(),
+            // An index lists packed images.
+            pack: (request.next == NextUse::Push || request.platforms.len() > 1)
+                .then(PackFormat::default),
+            search,
         };
         let Opened { context, folder: _folder } = origin::open(request, &session).await?;
-        let platform = request.platform.clone().unwrap_or_else(Platform::of_this_machine);
-        let options = Options {
-            target: request.target.clone(),
-            build_args: request.build_args.clone(),
-            platform: platform.clone(),
-            contexts: request.contexts.keys().cloned().collect(),
-            ..Options::default()
-        };
+        let mut platforms = request.platforms.clone();
+        if platforms.is_empty() {
+            platforms.push(Platform::of_this_machine());
+        }
         let (text, name) =
             (context.dockerfile_text().to_owned(), context.dockerfile_name().to_owned());
-        let plan = Plan::new(&text, options).map_err(|all| to_error(&all, &name, &text))?;
-        frontend::check(&plan, &text, &session).await?;
-        let build = Build {
-            around,
-            request,
-            session,
-            steps: self.steps,
-            bases: self.bases,
-            platform,
-            proxies: plan.proxies(),
-            secrets,
-            text,
-            name,
-            context,
-            shared: Shared::default(),
+        let plan = |platform: &Platform| {
+            let options = Options {
+                target: request.target.clone(),
+                build_args: request.build_args.clone(),
+                platform: platform.clone(),
+                contexts: request.contexts.keys().cloned().collect(),
+                ..Options::default()
+            };
+            Plan::new(&text, options).map_err(|all| to_error(&all, &name, &text))
         };
-        let mut stage = graph::build(&build, plan).await?;
-        stage.config.config.labels.extend(request.labels.clone());
-        if let Some(search) = search {
+        // What is wrong for one of the platforms is said before anything is built for another.
+        let plans = platforms.iter().map(plan).collect::<Result<Vec<Plan>>>()?;
+        if let Some(plan) = plans.first() {
+            frontend::check(plan, &text, &session).await?;
+        }
+        foreign::check(&plans, self.steps, &self.store, &session).await?;
+        let (mut shared, mut images) = (Shared::default(), Vec::new());
+        let is_one_of_several = platforms.len() > 1;
+        for (platform, plan) in platforms.into_iter().zip(plans) {
+            let build = Build {
+                around: around.clone(),
+                request,
+                session: session.clone(),
+                steps: self.steps,
+                bases: self.bases,
+                platform: platform.clone(),
+                is_one_of_several,
+                proxies: plan.proxies(),
+                secrets: secrets.clone(),
+                text: text.clone(),
+                name: name.clone(),
+                context: context.clone(),
+                shared,
+            };
+            let manifest = self.one(&build, plan).await?;
+            images.push((platform, manifest));
+            shared = build.shared.for_next();
+        }
+        let mut output = self.keep(images, request, &session).await?;
+        output.bases = shared.into_bases();
+        Ok(output)
+    }
+
+    /// Builds the image of one platform, and leaves it without a name.
+    async fn one(&self, build: &Build<'_>, plan: Plan) -> Result<Manifest> {
+        let mut stage = graph::build(build, plan).await?;
+        stage.config.config.labels.extend(build.request.labels.clone());
+        if let Some(search) = &build.around.search {
             search.config(&publish::json(&stage.config)?)?;
         }
-        let manifest = publish::publish(&self.store, stage.clone(), request.format).await?;
+        let manifest = publish::publish(&self.store, stage.clone(), build.request.format).await?;
         if build.worked() {
             fit::warn(&mut stage, &manifest, &self.store, &build.session).await?;
         }
-        self.store.keep(&manifest, &request.tags)?;
-        let id = manifest.config.digest.clone();
-        let mut output = BuildOutput::new(id, request.tags.clone(), BUILDER);
-        // Its layers may never have been compressed: then nobody knows yet.
-        output.digest = self.store.packed_digest(&manifest, PackFormat::default()).await?;
-        output.bases = build.bases();
+        Ok(manifest)
+    }
+
+    /// Keeps what was built under its names: an image, or an index of several.
+    async fn keep(
+        &self,
+        images: Vec<(Platform, Manifest)>,
+        request: &BuildRequest,
+        session: &Session,
+    ) -> Result<BuildOutput> {
+        let (store, format) = (&self.store, PackFormat::default());
+        if let [(_, manifest)] = images.as_slice() {
+            store.keep(manifest, &request.tags)?;
+            let id = manifest.config.digest.clone();
+            let mut output = BuildOutput::new(id, request.tags.clone(), BUILDER);
+            // Its layers may never have been compressed: then nobody knows yet.
+            output.digest = store.packed_digest(manifest, format).await?;
+            return Ok(output);
+        }
+        let mut packed = Vec::new();
+        for (platform, manifest) in images {
+            let manifest = session.cancellable(store.packed(&manifest, format)).await?;
+            store.keep(&manifest, &[])?;
+            packed.push((platform, manifest));
+        }
+        let index = store.layout().put_index(packed).await?;
+        store.keep_index(&index, &request.tags)?;
+        let digest = index.descriptor.digest.clone();
+        let mut output = BuildOutput::new(digest.clone(), request.tags.clone(), BUILDER);
+        output.digest = Some(digest);
+        output.images = indexes::listed(&index);
         Ok(output)
     }
 }

@@ -102,7 +102,8 @@ async fn start<'w>(
                 let evaluated =
                     evaluated.map_err(|all| to_error(&all, &build.name, &build.text))?;
                 warn(build, &evaluated.warnings).await;
-                let title = stage.name.as_ref().map_or_else(String::new, |it| format!("{it} "));
+                let name = stage.name.as_ref().map_or_else(String::new, |it| format!("{it} "));
+                let title = format!("{}{name}", build.shown_platform());
                 working.push(Box::pin(async move {
                     let built = steps(build, opened, evaluated, &title).await?;
                     Ok(Progress::Built(id, Arc::new(built)))

@@ -1,10 +1,11 @@
 //! The images of a store, and their names.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::Path;
 
-use boxwright_core::{Digest, Error, ErrorKind, ImageRef, LocalImage, Manifest, Result};
+use boxwright_core::{Digest, Error, ErrorKind, ImageRef, Index, LocalImage, Manifest, Result};
 use boxwright_image::config::ImageConfig;
 use boxwright_image::manifest::digest_of;
 use boxwright_image::timestamp;
@@ -17,10 +18,13 @@ pub(crate) const IMAGES: &str = "images";
 /// The index of names, by the digits of their own digest.
 pub(crate) const NAMES: &str = "names";
 
-/// An image of a store.
+/// An image of a store, or an index of several.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct StoredImage {
+    /// The index, if it is one. The manifest and the config are then those of the image for this machine, or else of
+    /// the first.
+    pub index: Option<Index>,
     /// Its manifest; of several that share a config, the one of the name that was asked for, else the newest.
     pub manifest: Manifest,
     /// Its config.
@@ -32,10 +36,15 @@ pub struct StoredImage {
 }
 
 impl StoredImage {
-    /// Returns the image's id: the digest of its config.
+    /// Returns the image's id: the digest of its config, or that of the index.
     #[must_use]
     pub fn id(&self) -> &Digest {
-        &self.manifest.config.digest
+        self.index.as_ref().map_or(&self.manifest.config.digest, |index| &index.descriptor.digest)
+    }
+
+    /// Returns whether it has no name, of either kind.
+    pub(crate) fn is_nameless(&self) -> bool {
+        self.names.is_empty() && self.digests.is_empty()
     }
 
     /// Returns when it was made, in seconds since 1970.
@@ -54,7 +63,7 @@ struct Kept {
 pub(crate) struct Named {
     pub(crate) name: ImageRef,
     pub(crate) manifest: Digest,
-    /// The image, since several manifests may be of one.
+    /// The image, since several manifests may be of one; or the index.
     id: Digest,
 }
 
@@ -66,9 +75,13 @@ impl Store {
     ///
     /// [`ErrorKind::Unavailable`] when the store cannot be written, [`ErrorKind::Exhausted`] when its disk is full.
     pub fn keep(&self, manifest: &Manifest, names: &[ImageRef]) -> Result<()> {
-        let kept = Kept { manifest: manifest.descriptor.digest.clone() };
-        self.write(IMAGES, manifest.config.digest.hex(), &kept)?;
+        self.note_kept(&manifest.config.digest, &manifest.descriptor.digest)?;
         self.name(manifest, names)
+    }
+
+    /// Notes that `id` is kept, by its manifest or index.
+    pub(crate) fn note_kept(&self, id: &Digest, manifest: &Digest) -> Result<()> {
+        self.write(IMAGES, id.hex(), &Kept { manifest: manifest.clone() })
     }
 
     /// Gives an image that is kept more `names`, as [`Store::keep`] does, with this manifest of it.
@@ -77,7 +90,10 @@ impl Store {
     ///
     /// As [`Store::keep`].
     pub fn name(&self, manifest: &Manifest, names: &[ImageRef]) -> Result<()> {
-        let (id, digest) = (&manifest.config.digest, &manifest.descriptor.digest);
+        self.name_as(&manifest.config.digest, &manifest.descriptor.digest, names)
+    }
+
+    pub(crate) fn name_as(&self, id: &Digest, digest: &Digest, names: &[ImageRef]) -> Result<()> {
         let mut before = Vec::new();
         for name in names {
             let had = self.name_note(name);
@@ -131,7 +147,8 @@ impl Store {
         found.ok_or_else(|| missing(image))
     }
 
-    /// Returns all images, newest first. One whose manifest or config is gone or damaged is left out.
+    /// Returns all images and indexes, newest first. One whose manifest or config is gone or damaged is left out, and so
+    /// is an image without a name that an index lists.
     ///
     /// # Errors
     ///
@@ -143,6 +160,13 @@ impl Store {
             let Some(digest) = self.kept(&id) else { continue };
             images.extend(self.read_image(&digest, &names).await?);
         }
+        let indexes = images.iter().filter_map(|image| image.index.as_ref());
+        let listed: BTreeSet<Digest> = indexes
+            .flat_map(|index| index.images.iter().map(|(_, image)| image.config.digest.clone()))
+            .collect();
+        images.retain(|image| {
+            image.index.is_some() || !image.is_nameless() || !listed.contains(image.id())
+        });
         images.sort_by(|a, b| (b.created(), a.id().hex()).cmp(&(a.created(), b.id().hex())));
         Ok(images)
     }
@@ -177,8 +201,14 @@ impl Store {
     }
 
     async fn read_image(&self, digest: &Digest, names: &[Named]) -> Result<Option<StoredImage>> {
+        let index = self.index(digest).await?;
+        let of_index = index.as_ref().map(|index| index.representative().cloned());
         let read = async {
-            let manifest = self.layout().manifest(digest).await?;
+            let manifest = match of_index {
+                Some(Some(manifest)) => manifest,
+                Some(None) => return Err(Error::new(ErrorKind::NotFound, "an index of nothing")),
+                None => self.layout().manifest(digest).await?,
+            };
             let config = self.layout().config(&manifest).await?;
             Ok((manifest, config))
         };
@@ -187,12 +217,14 @@ impl Store {
             Err(error) if is_damage(&error) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let own = names.iter().filter(|named| named.id == manifest.config.digest);
-        let (mut digests, mut names): (Vec<ImageRef>, Vec<ImageRef>) =
+        let mut image =
+            StoredImage { index, manifest, config, names: Vec::new(), digests: Vec::new() };
+        let own = names.iter().filter(|named| named.id == *image.id());
+        (image.digests, image.names) =
             own.map(|named| named.name.clone()).partition(|name| name.digest().is_some());
-        digests.sort();
-        names.sort();
-        Ok(Some(StoredImage { manifest, config, names, digests }))
+        image.digests.sort();
+        image.names.sort();
+        Ok(Some(image))
     }
 
     pub(crate) fn all_names(&self) -> Result<Vec<Named>> {
@@ -201,7 +233,7 @@ impl Store {
     }
 
     /// Lists the entries of an index. What is being written is none yet.
-    fn entries(&self, index: &str) -> Result<Vec<String>> {
+    pub(crate) fn entries(&self, index: &str) -> Result<Vec<String>> {
         let folder = self.layout().folder().join(index);
         let list = || -> io::Result<Vec<String>> {
             let mut names = Vec::new();
@@ -214,7 +246,7 @@ impl Store {
         list().map_err(|error| cannot_read(&folder, error))
     }
 
-    fn delete(&self, index: &str, name: &str) -> Result<()> {
+    pub(crate) fn delete(&self, index: &str, name: &str) -> Result<()> {
         let file = self.layout().folder().join(index).join(name);
         match fs::remove_file(&file) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {

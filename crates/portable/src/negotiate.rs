@@ -159,7 +159,7 @@ async fn needs(request: &BuildRequest, session: &Session) -> Option<BTreeSet<Nee
     let options = Options {
         target: request.target.clone(),
         build_args: request.build_args.clone(),
-        platform: request.platform.clone().unwrap_or_else(Platform::of_this_machine),
+        platform: request.platform().cloned().unwrap_or_else(Platform::of_this_machine),
         contexts: request.contexts.keys().cloned().collect(),
         ..Options::default()
     };

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use boxwright_core::{
     BuildOutput, BuildRequest, Capabilities, Capability, Engine, EngineInfo, Error, ErrorKind,
     ExportRequest, Feature, ImageDetails, ImageRef, ImageStore, ImageSummary, ImportOutput,
-    ImportRequest, LocalImage, Manifest, PruneOutput, PullOutput, PullRequest, PushOutput,
+    ImportRequest, Index, LocalImage, Manifest, PruneOutput, PullOutput, PullRequest, PushOutput,
     PushRequest, RemoveOutput, RemoveRequest, Result, RunOutput, RunRequest, Session, StepRunner,
     Support, async_trait,
 };
@@ -14,7 +14,8 @@ use boxwright_image::pack::PackFormat;
 
 use crate::builder::{BUILDER, Builder};
 use crate::engine_images::EngineImages;
-use crate::local::{archive, transfer};
+use crate::indexes;
+use crate::local::{archive, images, transfer};
 use crate::negotiate::{Chosen, Decision};
 use crate::store::Store;
 use crate::support;
@@ -112,15 +113,61 @@ impl Portable {
         image: &LocalImage,
         session: &Session,
     ) -> Result<Option<(&Store, Manifest)>> {
-        if !self.place.folder.as_ref().is_ok_and(|folder| folder.is_dir()) {
-            return Ok(None);
-        }
+        let Some(store) = self.store_there()? else { return Ok(None) };
         let Ok(details) = self.engine.inspect(image, session).await else {
             // What is wrong with it is told by the engine.
             return Ok(None);
         };
-        let store = self.place.store()?;
         Ok(store.built(&details.summary.id).await?.map(|manifest| (store, manifest)))
+    }
+
+    /// Returns Boxwright's store if it is there already.
+    fn store_there(&self) -> Result<Option<&Store>> {
+        if !self.place.folder.as_ref().is_ok_and(|folder| folder.is_dir()) {
+            return Ok(None);
+        }
+        self.place.store().map(Some)
+    }
+
+    /// Returns the index that was built portably under this name or id, if the engine still has the image of it that
+    /// was published there.
+    async fn index(
+        &self,
+        image: &LocalImage,
+        session: &Session,
+    ) -> Result<Option<(&Store, Index)>> {
+        let Some(store) = self.store_there()? else { return Ok(None) };
+        let Some(index) = store.published(&self.info.endpoint, image).await? else {
+            return Ok(None);
+        };
+        if let LocalImage::Reference(_) = image {
+            // Others may have moved the name.
+            match self.engine.inspect(image, session).await {
+                Ok(details) if index.lists(&details.summary.id) => {}
+                _ => return Ok(None),
+            }
+        }
+        Ok(Some((store, index)))
+    }
+
+    /// Returns what an image is that the engine does not have, and an index lists whose other image it has.
+    async fn listed(&self, image: &LocalImage, error: Error) -> Result<ImageDetails> {
+        match (self.store_there()?, image) {
+            (Some(store), LocalImage::Id(id))
+                if store.is_listed(&self.info.endpoint, id).await? =>
+            {
+                images::inspect(store, image).await
+            }
+            _ => Err(error),
+        }
+    }
+
+    /// Notes that these names stand for one image each.
+    fn no_index(&self, names: &[ImageRef]) -> Result<()> {
+        match self.store_there()? {
+            Some(store) => store.forget_published(&self.info.endpoint, names),
+            None => Ok(()),
+        }
     }
 
     async fn build_natively(
@@ -131,7 +178,9 @@ impl Portable {
         for need in request.needs(session) {
             self.engine.capabilities().require(need)?;
         }
-        self.engine.build(request, session).await
+        let output = self.engine.build(request, session).await?;
+        self.no_index(&request.tags)?;
+        Ok(output)
     }
 
     async fn build_portably(
@@ -155,11 +204,24 @@ impl Portable {
         let mut output = builder.build(&nameless, session).await?;
         // What it keeps open in the engine is not needed any more.
         drop(runner);
-        let manifest = store.built(&output.id).await?.ok_or_else(|| {
+        let gone = || {
             Error::new(ErrorKind::Unavailable, "the image is gone that was just built")
                 .with_remedy("build again; something cleared Boxwright's store meanwhile")
-        })?;
-        images.publish(&manifest, store.layout(), &request.tags, session).await?;
+        };
+        let endpoint = &self.info.endpoint;
+        if output.images.is_empty() {
+            let manifest = store.built(&output.id).await?.ok_or_else(gone)?;
+            images.publish(&manifest, store.layout(), &request.tags, session).await?;
+            store.forget_published(endpoint, &request.tags)?;
+        } else {
+            // The engine has room for one image under a name.
+            let index = store.index(&output.id).await?.ok_or_else(gone)?;
+            let shown = index.representative().ok_or_else(gone)?;
+            let built = store.built(&shown.config.digest).await?;
+            let manifest = built.as_ref().unwrap_or(shown);
+            images.publish(manifest, store.layout(), &request.tags, session).await?;
+            store.note_published(endpoint, &request.tags, &index)?;
+        }
         output.tags.clone_from(&request.tags);
         Ok(output)
     }
@@ -180,6 +242,15 @@ fn portably(engine: &dyn Engine, capability: Capability) -> Support {
         Some(Support::Native) => Support::Emulated { how: HOW },
         Some(other) => other,
         None => engine.capabilities().get(capability).clone(),
+    }
+}
+
+/// Returns the image that the engine has of an index which `image` stands for.
+fn held(index: &Index, image: &LocalImage) -> Result<LocalImage> {
+    match (image, index.representative()) {
+        (LocalImage::Reference(_), _) => Ok(image.clone()),
+        (_, Some(shown)) => Ok(LocalImage::Id(shown.config.digest.clone())),
+        (_, None) => Err(Error::new(ErrorKind::Bug, "an index lists no image")),
     }
 }
 
@@ -224,7 +295,7 @@ impl Engine for Portable {
 
     async fn build(&self, request: &BuildRequest, session: &Session) -> Result<BuildOutput> {
         match self.way {
-            Way::Native => self.engine.build(request, session).await,
+            Way::Native => self.build_natively(request, session).await,
             Way::Portable => self.build_portably(request, session).await,
             Way::Auto if self.engine.image_store().is_none() => {
                 self.build_natively(request, session).await
@@ -251,6 +322,11 @@ impl Engine for Portable {
 
     async fn push(&self, request: &PushRequest, session: &Session) -> Result<PushOutput> {
         let image = LocalImage::from(request.image.clone());
+        if let Some((store, index)) = self.index(&image, session).await? {
+            let client = transfer::client(session);
+            let push = store.push_index(&client, &request.image, &index);
+            return session.cancellable(push).await;
+        }
         let Some((store, manifest)) = self.built(&image, session).await? else {
             return self.engine.push(request, session).await;
         };
@@ -260,11 +336,26 @@ impl Engine for Portable {
     }
 
     async fn pull(&self, request: &PullRequest, session: &Session) -> Result<PullOutput> {
-        self.engine.pull(request, session).await
+        let output = self.engine.pull(request, session).await?;
+        self.no_index(std::slice::from_ref(&request.image))?;
+        Ok(output)
     }
 
     async fn inspect(&self, image: &LocalImage, session: &Session) -> Result<ImageDetails> {
-        self.engine.inspect(image, session).await
+        match (self.index(image, session).await?, image) {
+            (Some((_, index)), LocalImage::Reference(_)) => {
+                let mut details = self.engine.inspect(image, session).await?;
+                details.images = indexes::listed(&index);
+                Ok(details)
+            }
+            (Some((store, _)), _) => images::inspect(store, image).await,
+            (None, _) => match self.engine.inspect(image, session).await {
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    self.listed(image, error).await
+                }
+                inspected => inspected,
+            },
+        }
     }
 
     async fn list(&self, session: &Session) -> Result<Vec<ImageSummary>> {
@@ -272,14 +363,39 @@ impl Engine for Portable {
     }
 
     async fn tag(&self, image: &LocalImage, name: &ImageRef, session: &Session) -> Result<()> {
-        self.engine.tag(image, name, session).await
+        let Some((store, index)) = self.index(image, session).await? else {
+            self.engine.tag(image, name, session).await?;
+            return self.no_index(std::slice::from_ref(name));
+        };
+        let shown = held(&index, image)?;
+        self.engine.tag(&shown, name, session).await?;
+        store.note_published(&self.info.endpoint, std::slice::from_ref(name), &index)
     }
 
     async fn remove(&self, request: &RemoveRequest, session: &Session) -> Result<RemoveOutput> {
-        self.engine.remove(request, session).await
+        let Some((store, index)) = self.index(&request.image, session).await? else {
+            return self.engine.remove(request, session).await;
+        };
+        let mut inner = request.clone();
+        inner.image = held(&index, &request.image)?;
+        let mut output = match self.engine.remove(&inner, session).await {
+            // It may have been removed there, and the index is left.
+            Err(error) if error.kind() == ErrorKind::NotFound => RemoveOutput::default(),
+            removed => removed?,
+        };
+        store.forget_published(&self.info.endpoint, &output.untagged)?;
+        if let LocalImage::Id(_) | LocalImage::IdPrefix(_) = &request.image {
+            let mut own = request.clone();
+            own.force = true;
+            output.deleted.extend(images::remove(store, &own).await?.deleted);
+        }
+        Ok(output)
     }
 
     async fn export(&self, request: &ExportRequest, session: &Session) -> Result<()> {
+        if let Some((store, index)) = self.index(&request.image, session).await? {
+            return archive::write_index(store, &index, request, session).await;
+        }
         match self.built(&request.image, session).await? {
             // The bytes that a registry gets, whatever the engine made of them.
             Some((store, manifest)) => archive::write(store, &manifest, request, session).await,
@@ -288,7 +404,9 @@ impl Engine for Portable {
     }
 
     async fn import(&self, request: &ImportRequest, session: &Session) -> Result<ImportOutput> {
-        self.engine.import(request, session).await
+        let output = self.engine.import(request, session).await?;
+        self.no_index(&request.names)?;
+        Ok(output)
     }
 
     async fn run(&self, request: &RunRequest, session: &Session) -> Result<RunOutput> {

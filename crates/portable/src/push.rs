@@ -1,6 +1,6 @@
 //! Pushes what is in the store.
 
-use boxwright_core::{ImageRef, Manifest, PushOutput, Result};
+use boxwright_core::{ImageRef, Index, Manifest, PushOutput, Result};
 use boxwright_image::pack::PackFormat;
 use boxwright_image::upkeep;
 use boxwright_registry::Client;
@@ -90,5 +90,21 @@ impl Store {
             tokio::join!(packing, sending).0
         });
         try_join_all(work).await.map(drop)
+    }
+
+    /// Pushes an index of this store under the name `image`, after all of its images.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::push_index`].
+    pub async fn push_index(
+        &self,
+        client: &Client,
+        image: &ImageRef,
+        index: &Index,
+    ) -> Result<PushOutput> {
+        let _user = self.enter().await?;
+        self.tell_origins(client, image).await?;
+        client.push_index(image, index, self.layout()).await
     }
 }

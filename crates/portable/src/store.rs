@@ -3,7 +3,9 @@
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use boxwright_core::{CacheUse, Descriptor, Digest, Error, ErrorKind, ImageRef, Manifest, Result};
+use boxwright_core::{
+    CacheUse, Descriptor, Digest, Error, ErrorKind, ImageRef, Manifest, Platform, Result,
+};
 use boxwright_image::layout::Layout;
 use boxwright_image::pack::{PackFormat, Packer};
 use boxwright_image::upkeep::User;
@@ -44,6 +46,8 @@ struct Built {
 
 pub(crate) const STEPS: &str = "steps";
 pub(crate) const BUILT: &str = "built";
+/// Indexes that an engine has one image of.
+pub(crate) const PUBLISHED: &str = "published";
 pub(crate) const FILES: &str = "files";
 /// Files of the web, by their addresses.
 pub(crate) const WEB: &str = "web";
@@ -56,7 +60,7 @@ impl Store {
     /// [`ErrorKind::Unavailable`] when the folder cannot be made or written.
     pub fn open(folder: impl Into<PathBuf>) -> Result<Self> {
         let layout = Layout::open(folder)?;
-        for index in [STEPS, IMAGES, NAMES, BUILT, FILES, WEB] {
+        for index in [STEPS, IMAGES, NAMES, BUILT, PUBLISHED, FILES, WEB] {
             let folder = layout.folder().join(index);
             std::fs::create_dir_all(&folder).map_err(|error| cannot_write(&folder, error))?;
         }
@@ -138,14 +142,24 @@ impl Store {
         self.write(BUILT, id.hex(), &Built { manifest: manifest.clone() })
     }
 
-    /// Returns the image of this name, if there is one and all of it is there.
+    /// Returns the image of this name, if there is one and all of it is there; of an index the image for `platform`,
+    /// by default this machine's.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Unavailable`] when the store cannot be read.
-    pub async fn find(&self, name: &ImageRef) -> Result<Option<Manifest>> {
-        match self.name_note(name) {
-            Some(named) => self.whole(&named.manifest).await,
+    pub async fn find(
+        &self,
+        name: &ImageRef,
+        platform: Option<&Platform>,
+    ) -> Result<Option<Manifest>> {
+        let Some(named) = self.name_note(name) else { return Ok(None) };
+        let Some(index) = self.index(&named.manifest).await? else {
+            return self.whole(&named.manifest).await;
+        };
+        let here = Platform::of_this_machine();
+        match index.image_for(platform.unwrap_or(&here)) {
+            Some(image) => self.whole(&image.descriptor.digest).await,
             None => Ok(None),
         }
     }

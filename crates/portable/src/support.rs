@@ -24,6 +24,7 @@ pub fn capability(capability: Capability, run: &Support) -> Option<Support> {
     Some(match capability {
         Capability::Build
         | Capability::BuildForPlatform
+        | Capability::BuildForPlatforms
         | Capability::BuildFromTar
         | Capability::BuildFromAddress
         | Capability::BuildContexts

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::blocking;
 use crate::fetch::Seen;
 use crate::images::{IMAGES, NAMES};
-use crate::store::{BUILT, FILES, Record, STEPS, Store, WEB, cannot_write};
+use crate::store::{BUILT, FILES, PUBLISHED, Record, STEPS, Store, WEB, cannot_write};
 
 /// What a note of an index says about a manifest.
 #[derive(Debug, Deserialize)]
@@ -119,7 +119,7 @@ impl Store {
                 };
                 part.add(blob.size);
             }
-            for index in [STEPS, NAMES, IMAGES, BUILT, FILES, WEB] {
+            for index in [STEPS, NAMES, IMAGES, BUILT, PUBLISHED, FILES, WEB] {
                 for (_, data) in store.notes(index)? {
                     usage.notes.add(data.len());
                 }
@@ -257,7 +257,7 @@ impl Store {
                 remove(&path)?;
             }
         }
-        for index in [NAMES, IMAGES, BUILT] {
+        for index in [NAMES, IMAGES, BUILT, PUBLISHED] {
             for (path, _) in self.notes(index)? {
                 let pointer: Option<Pointer> = read(&path);
                 if pointer.is_none_or(|pointer| !is_there(&pointer.manifest)) {
@@ -280,9 +280,9 @@ impl Store {
         Ok(())
     }
 
-    /// Returns the notes of names.
+    /// Returns the notes of names, those among them that an engine has.
     fn named(&self) -> Result<Vec<(PathBuf, Named)>> {
-        let notes = self.notes(NAMES)?.into_iter();
+        let notes = self.notes(NAMES)?.into_iter().chain(self.notes(PUBLISHED)?);
         Ok(notes.filter_map(|(path, _)| read(&path).map(|named| (path, named))).collect())
     }
 
@@ -312,19 +312,18 @@ impl Store {
         let mut tagged: BTreeMap<Digest, BTreeSet<Digest>> = BTreeMap::new();
         let mut by_digest = Vec::new();
         for (_, Named { name, manifest }) in named {
-            let Some(document) = document(self.layout(), manifest) else { continue };
+            let Some(Parts { id, blobs }) = parts(self.layout(), manifest) else { continue };
             if name.digest().is_some() {
-                by_digest.push((manifest, document.config.digest));
+                by_digest.push((manifest, id));
                 continue;
             }
-            tagged.entry(document.config.digest.clone()).or_default().insert(manifest.clone());
-            let layers = document.layers.into_iter().map(|layer| layer.digest);
-            for digest in layers.chain([document.config.digest, manifest.clone()]) {
+            tagged.entry(id).or_default().insert(manifest.clone());
+            for digest in blobs {
                 needed.entry(digest).or_default().insert(manifest.clone());
             }
         }
-        for (manifest, config) in by_digest {
-            if let Some(images) = tagged.get(&config) {
+        for (manifest, id) in by_digest {
+            if let Some(images) = tagged.get(&id) {
                 needed.entry(manifest.clone()).or_default().extend(images.iter().cloned());
             }
         }
@@ -358,13 +357,41 @@ fn by_age(mut blobs: Vec<Used>) -> Vec<Used> {
     blobs
 }
 
-/// Reads a manifest. What cannot be read needs nothing.
-fn document(layout: &Layout, manifest: &Digest) -> Option<ImageManifest> {
-    let bytes = layout.read_blocking(manifest, DOCUMENT_LIMIT).ok()?;
-    match manifest::parse(&bytes, None).ok()? {
-        Document::Manifest(document) => Some(document),
-        Document::Index(_) => None,
+/// What an image or an index consists of.
+struct Parts {
+    id: Digest,
+    /// All of its blobs, its own document among them.
+    blobs: Vec<Digest>,
+}
+
+/// Reads a manifest, or an index with the manifests that it lists. What cannot be read needs nothing.
+fn parts(layout: &Layout, digest: &Digest) -> Option<Parts> {
+    let of_image = |manifest: &Digest, document: ImageManifest| Parts {
+        id: document.config.digest.clone(),
+        blobs: std::iter::once(document.config)
+            .chain(document.layers)
+            .map(|blob| blob.digest)
+            .chain([manifest.clone()])
+            .collect(),
+    };
+    match document(layout, digest)? {
+        Document::Manifest(document) => Some(of_image(digest, document)),
+        Document::Index(index) => {
+            let mut blobs = vec![digest.clone()];
+            for entry in index.manifests {
+                let manifest = &entry.descriptor.digest;
+                if let Some(Document::Manifest(document)) = document(layout, manifest) {
+                    blobs.extend(of_image(manifest, document).blobs);
+                }
+            }
+            Some(Parts { id: digest.clone(), blobs })
+        }
     }
+}
+
+fn document(layout: &Layout, digest: &Digest) -> Option<Document> {
+    let bytes = layout.read_blocking(digest, DOCUMENT_LIMIT).ok()?;
+    manifest::parse(&bytes, None).ok()
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {

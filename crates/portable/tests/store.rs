@@ -108,7 +108,7 @@ impl Old {
     }
 
     async fn has_image(&self) -> bool {
-        self.store.find(&"localhost/api:1".parse().unwrap()).await.unwrap().is_some()
+        self.store.find(&"localhost/api:1".parse().unwrap(), None).await.unwrap().is_some()
     }
 }
 
@@ -231,7 +231,7 @@ async fn a_damaged_base_is_fetched_again_and_never_used_threat_29() {
     let above =
         ContextFolder::with_dockerfile(&dockerfile).unwrap().file("in/b", 0o644, "b").unwrap();
     let (first, _) = build(&store, &above).await;
-    let layer = store.find(&name).await.unwrap().unwrap().layers[0].0.clone();
+    let layer = store.find(&name, None).await.unwrap().unwrap().layers[0].0.clone();
     let path = folder.path().join("store/blobs/sha256").join(layer.digest.hex());
     let good = std::fs::read(&path).unwrap();
     let mut bad = good.clone();

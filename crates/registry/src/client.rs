@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use boxwright_core::{
     BlobStore, ByteStream, Credentials, Descriptor, Digest, ErrorKind, EventSink, Host, ImageRef,
-    Manifest, Platform, PushOutput, RegistrySettings, Result,
+    Index, Manifest, Platform, PushOutput, RegistrySettings, Result,
 };
 
 use crate::auth::{Access, Action};
@@ -180,6 +180,22 @@ impl Client {
         let reporter = Reporter { events: &self.events, status: "pushing" };
         let sent = growing::send(&place, plain, bytes, whole, &reporter).await;
         sent.map_err(|failure| failure.during(format!("cannot push `{image}`")))
+    }
+
+    /// Pushes an index from `store` under the name `image`: its images first, each as [`Client::push`] does, by
+    /// digest, then the index. The digest of the outcome is the index's.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::push`].
+    pub async fn push_index(
+        &self,
+        image: &ImageRef,
+        index: &Index,
+        store: &dyn BlobStore,
+    ) -> Result<PushOutput> {
+        let pushed = push::push_index(self, image, index, store).await;
+        pushed.map_err(|failure| failure.during(format!("cannot push `{image}`")))
     }
 
     /// Asks whether an image is in its registry, which is not the same as a mirror having it.

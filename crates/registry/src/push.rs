@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use boxwright_core::{BlobStore, Descriptor, Digest, ErrorKind, ImageRef, Manifest, PushOutput};
+use boxwright_core::{
+    BlobStore, Descriptor, Digest, ErrorKind, ImageRef, Index, Manifest, PushOutput,
+};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use reqwest::header::CONTENT_TYPE;
@@ -64,6 +66,31 @@ pub(crate) async fn push(
     for (layer, _) in &manifest.layers {
         client.remember(image, &layer.digest);
     }
+    Ok(PushOutput::new(image.clone(), digest.clone()))
+}
+
+/// Pushes an index from a store: all of its images, each by its digest, and only then the index itself. So whoever
+/// finds the name finds all of it.
+pub(crate) async fn push_index(
+    client: &Client,
+    image: &ImageRef,
+    index: &Index,
+    store: &dyn BlobStore,
+) -> Outcome<PushOutput> {
+    let place = client.place(image, Action::Push);
+    let digest = &index.descriptor.digest;
+    if let Ok(Some(there)) = existence::digest(&place, image).await
+        && there == *digest
+    {
+        let reporter = Reporter { events: &client.events, status: "pushing" };
+        reporter.say(&index.descriptor, "already there", None).await;
+        return Ok(PushOutput::new(image.clone(), digest.clone()));
+    }
+    for (_, manifest) in &index.images {
+        let by_digest = image.at_digest(manifest.descriptor.digest.clone());
+        push(client, &by_digest, manifest, store).await?;
+    }
+    put_manifest(&place, image, &index.descriptor, store).await?;
     Ok(PushOutput::new(image.clone(), digest.clone()))
 }
 

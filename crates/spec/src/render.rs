@@ -215,7 +215,14 @@ fn secrets(spec: &ImageSpec, folder: &Path, problems: &mut Vec<Problem>) -> Vec<
 
 fn platforms(spec: &ImageSpec) -> Result<Vec<Platform>> {
     if let Some(listed) = &spec.platform {
-        return listed.split(',').map(|it| it.trim().parse()).collect();
+        let mut platforms: Vec<Platform> = Vec::new();
+        for platform in listed.split(',') {
+            let platform = platform.trim().parse()?;
+            if !platforms.contains(&platform) {
+                platforms.push(platform);
+            }
+        }
+        return Ok(platforms);
     }
     let here = Platform::of_this_machine();
     let registry = spec.registry.as_deref().unwrap_or_default().to_lowercase();

@@ -18,6 +18,10 @@ const WORKER: Support =
 /// Answers for every capability. No version of containerd differs in what is used of it.
 pub(crate) fn of_containerd() -> Capabilities {
     Capabilities::probe(|capability| match support::capability(capability, &WORKER) {
+        Some(_) if capability == Capability::BuildForPlatforms => Support::Unsupported {
+            reason: "an index of several images is not published in containerd",
+            remedy: "build with `--engine embedded`",
+        },
         Some(Support::Native) => PORTABLE,
         Some(other) => other,
         None => own(capability),

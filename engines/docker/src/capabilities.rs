@@ -34,6 +34,10 @@ pub(crate) fn of(builder: Builder) -> Capabilities {
             reason: "the daemon chooses the format of its images itself",
             remedy: "leave `--format` out",
         },
+        Capability::BuildForPlatforms => Support::Unsupported {
+            reason: "the daemon's own builder makes one image, and no index of several",
+            remedy: "build with `--builder portable`",
+        },
         Capability::BuildReproducible => Support::Unsupported {
             reason: "the daemon's own builder writes the time of the build into layers and config",
             remedy: "build with `--builder portable`",

@@ -45,7 +45,7 @@ pub(crate) async fn build(
         }
         attempted => attempted?,
     };
-    if let Some(platform) = &wanted.platform
+    if let Some(platform) = wanted.platform()
         && !is_for(api, &id, platform).await?
     {
         // QUIRK(buildah 1.28): cached steps are compared by history alone, so `FROM scratch` for one platform takes what

@@ -32,6 +32,10 @@ pub(crate) fn of(_server: &Server) -> Capabilities {
             reason: "the service builds in Docker's format, which loses no instruction",
             remedy: "leave `--format` out",
         },
+        Capability::BuildForPlatforms => Support::Unsupported {
+            reason: "the service's own builder makes one image, and no index of several",
+            remedy: "build with `--builder portable`",
+        },
         Capability::BuildReproducible => Support::Unsupported {
             reason: "the service's own builder writes the time of the build into layers and config",
             remedy: "build with `--builder portable`",

@@ -40,7 +40,7 @@ pub(crate) fn address(
         .with_some("dockerfile", context.dockerfile.as_deref())
         .with_some("remote", context.remote.as_deref())
         .with_some("target", wanted.target.as_deref())
-        .with_some("platform", wanted.platform.as_ref().map(ToString::to_string).as_deref())
+        .with_some("platform", wanted.platform().map(ToString::to_string).as_deref())
         .with_some("shmsize", wanted.shm_size.map(|size| size.to_string()).as_deref());
     if !context.excludes.is_empty() {
         address = address.with_json("excludes", &context.excludes);

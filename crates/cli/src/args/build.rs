@@ -50,9 +50,10 @@ pub(crate) struct BuildArgs {
     /// A label for the image
     #[arg(long, value_name = "NAME[=VALUE]")]
     pub(crate) label: Vec<String>,
-    /// The platform to build for, such as `linux/arm64` [default: the engine's own]
-    #[arg(long, value_name = "OS/ARCH")]
-    pub(crate) platform: Option<String>,
+    /// The platform to build for, such as `linux/arm64` [default: the engine's own]; several, with commas or repeated,
+    /// give an index of one image for each
+    #[arg(long, value_name = "OS/ARCH[,…]")]
+    pub(crate) platform: Vec<String>,
     /// Run every step again
     #[arg(long)]
     pub(crate) no_cache: bool,

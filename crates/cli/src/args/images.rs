@@ -25,6 +25,9 @@ pub(crate) struct InspectArgs {
     /// The image: a name, an id, or at least twelve digits of an id
     #[arg(value_name = "IMAGE")]
     pub(crate) image: String,
+    /// Of an index, the image to tell of [default: this machine's, or else the first]
+    #[arg(long, value_name = "OS/ARCH")]
+    pub(crate) platform: Option<String>,
     #[command(flatten)]
     pub(crate) format: FormatArgs,
     #[command(flatten)]

@@ -47,6 +47,16 @@ fn found(path: &Path) -> std::io::Result<Option<Metadata>> {
     }
 }
 
+/// Makes the folder `path` if it is missing; its parent is there.
+pub(super) fn make_folder(what: &str, path: &Path) -> Result<()> {
+    match std::fs::create_dir(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(cannot(what, path, &error.to_string()))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn check_parent(what: &str, path: &Path) -> Result<()> {
     let parent = parent(path);
     if !parent.is_dir() {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use boxwright_core::{BuildOutput, Digest, Host, ImageRef, Result};
+use boxwright_core::{BuildOutput, Digest, Host, ImageRef, PlatformImage, Result};
 use serde_json::{Map, Value};
 
 use super::destination;
@@ -60,7 +60,22 @@ impl ResultFiles {
 /// Returns the metadata under the names that `docker buildx build --metadata-file` has for them.
 fn metadata(output: &BuildOutput, pushed: Option<&Digest>) -> Map<String, Value> {
     let mut map = Map::new();
-    map.insert("containerimage.config.digest".into(), output.id.as_str().into());
+    if output.images.is_empty() {
+        map.insert("containerimage.config.digest".into(), output.id.as_str().into());
+    } else {
+        // An index has no config of its own.
+        let images = output.images.iter();
+        let images: Map<String, Value> = images
+            .map(|image| {
+                let PlatformImage { platform, id, digest } = image;
+                let value = serde_json::json!({
+                    "containerimage.config.digest": id, "containerimage.digest": digest,
+                });
+                (platform.to_string(), value)
+            })
+            .collect();
+        map.insert("boxwright.images".into(), images.into());
+    }
     if let Some(digest) = pushed.or(output.digest.as_ref()) {
         map.insert("containerimage.digest".into(), digest.as_str().into());
     }
@@ -100,6 +115,13 @@ mod tests {
         let mut launched = output.clone();
         launched.instance_image = Some("5f1a".to_owned());
         assert_eq!(metadata(&launched, None)["boxwright.instance-image"], "5f1a");
+        let mut index = output.clone();
+        let arm = "linux/arm64".parse().unwrap();
+        index.images = vec![PlatformImage { platform: arm, id: digest("d"), digest: digest("e") }];
+        let map = metadata(&index, Some(&digest("b")));
+        assert_eq!(map.get("containerimage.config.digest"), None);
+        let arm = &map["boxwright.images"]["linux/arm64"];
+        assert_eq!(arm["containerimage.digest"], digest("e").as_str());
         let unnamed = BuildOutput::new(digest("a"), Vec::new(), "fake");
         assert_eq!(metadata(&unnamed, None).len(), 1);
     }

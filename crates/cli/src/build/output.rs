@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use boxwright_core::{
-    Engine, Error, ErrorKind, ExportRequest, Host, ImageRef, LocalImage, Manifest, Result, Session,
-    nearest,
+    BuildOutput, Engine, Error, ErrorKind, ExportRequest, Host, ImageRef, Index, LocalImage,
+    Manifest, Result, Session, nearest,
 };
 use boxwright_image::archive::{self, ArchiveKind, ArchiveOptions};
 use boxwright_image::layout::Layout;
@@ -92,6 +92,23 @@ impl Outputs {
         self.written.is_empty()
     }
 
+    /// Fails if one of them has no place for the images of several platforms.
+    pub(crate) fn check_index(&self) -> Result<()> {
+        let cannot = |name: &str, cause: &str| {
+            let message = format!("`type={name}` cannot hold the images of several platforms");
+            Err(wrong(message).with_cause(cause).with_remedy(
+                "write `type=oci` or `type=local`, or build for one platform at a time",
+            ))
+        };
+        self.written.iter().try_for_each(|(kind, _)| match kind {
+            Kind::Archive(ArchiveKind::Docker | ArchiveKind::Combined) => {
+                cannot("docker", "a docker archive has one image under a name")
+            }
+            Kind::Tar => cannot("tar", "it is the file system of one image"),
+            Kind::Archive(ArchiveKind::Oci) | Kind::Folder => Ok(()),
+        })
+    }
+
     /// Returns whether standard output is taken by an archive.
     pub(crate) fn take_stdout(&self) -> bool {
         self.written.iter().any(|(_, place)| *place == Place::Stdout)
@@ -157,12 +174,11 @@ fn output(text: &str, host: &Host) -> Result<Output> {
     }
 }
 
-/// Exports `image` once, and writes every output of it. Nothing else remains.
+/// Exports what was built once, and writes every output of it. Nothing else remains.
 pub(crate) async fn write_outputs(
     outputs: &Outputs,
     engine: &dyn Engine,
-    image: &LocalImage,
-    names: &[ImageRef],
+    built: &BuildOutput,
     session: &Session,
     console: Console,
 ) -> Result<()> {
@@ -177,8 +193,19 @@ pub(crate) async fn write_outputs(
                 .with_remedy("set `TMPDIR` to a folder with room")
         })?;
     let exported = scratch.path().join("image.tar");
-    engine.export(&ExportRequest::new(image.clone(), exported.clone()), session).await?;
+    let image = LocalImage::Id(built.id.clone());
+    engine.export(&ExportRequest::new(image, exported.clone()), session).await?;
     let layout = Layout::open(scratch.path().join("layout"))?;
+    let names = &built.tags;
+    if !built.images.is_empty() {
+        session.cancellable(archive::read(&exported, &layout)).await?;
+        let index = layout.index(&built.id).await?;
+        let _ = std::fs::remove_file(&exported);
+        for (kind, place) in &outputs.written {
+            session.cancellable(write_index(*kind, place, &layout, &index, names, console)).await?;
+        }
+        return Ok(());
+    }
     let manifest = session.cancellable(read(&exported, &layout)).await?;
     // The layout has all of it now.
     let _ = std::fs::remove_file(&exported);
@@ -187,6 +214,36 @@ pub(crate) async fn write_outputs(
         session.cancellable(write).await?;
     }
     Ok(())
+}
+
+/// Writes an index as an archive, or the file system of each of its images to a folder of its own, as
+/// `docker buildx build` does: `linux_arm64`.
+async fn write_index(
+    kind: Kind,
+    place: &Place,
+    layout: &Layout,
+    index: &Index,
+    names: &[ImageRef],
+    console: Console,
+) -> Result<()> {
+    let names = names.iter().map(ToString::to_string).collect();
+    match (kind, place) {
+        (Kind::Archive(ArchiveKind::Oci), Place::Path(path)) => {
+            archive::write_index_file(layout, index, names, path).await
+        }
+        (Kind::Archive(ArchiveKind::Oci), Place::Stdout) => {
+            to_stdout(archive::write_index(layout, index, names).await?, console).await
+        }
+        (Kind::Folder, Place::Path(path)) => {
+            for (platform, manifest) in &index.images {
+                let folder = path.join(platform.to_string().replace('/', "_"));
+                destination::make_folder(WHAT, path)?;
+                write_folder(layout, manifest, &folder, Ownership::Caller).await?;
+            }
+            Ok(())
+        }
+        _ => Err(Error::new(ErrorKind::Bug, "an output has no place for an index")),
+    }
 }
 
 async fn read(exported: &Path, layout: &Layout) -> Result<Manifest> {

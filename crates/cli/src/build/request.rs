@@ -9,7 +9,7 @@ use boxwright_core::{
 };
 use boxwright_engines::Settings;
 
-use super::value::{extra_host, keys, pair, size, wrong};
+use super::value::{extra_host, keys, pair, platforms, size, wrong};
 use super::{Outputs, ResultFiles, ca_bundle, context, secret};
 use crate::app::parse;
 use crate::args::BuildArgs;
@@ -46,6 +46,9 @@ pub(crate) async fn prepare(
     let agents = secret::agents(&args.ssh, host)?;
     let ca_bundle = ca_bundle::ca_bundle(args.ca_bundle.as_deref(), settings, host)?;
     let options = options(args, settings, host)?;
+    if options.0.platforms.len() > 1 {
+        outputs.check_index()?;
+    }
     let source = context::source(&args.context, args.file.as_deref(), host, cancel).await?;
     let mut request = BuildRequest::new(source.context);
     request.dockerfile = source.dockerfile;
@@ -87,18 +90,10 @@ fn options(args: &BuildArgs, settings: &Settings, host: &Host) -> Result<Options
         request.labels.insert(name.to_owned(), value.unwrap_or_default().to_owned());
     }
     request.target.clone_from(&args.target);
-    request.platform = match (&args.platform, settings.platform()) {
-        (Some(text), _) if text.contains(',') => {
-            let error = format!("cannot build for several platforms at once: `{text}`");
-            return Err(Error::new(ErrorKind::Unsupported, error)
-                .with_cause("an image has one platform, and Boxwright makes no indexes yet")
-                .with_remedy("run one build for each platform, each with a tag of its own"));
-        }
-        (Some(text), _) => Some(parse(text)?),
-        (None, Some(set)) => Some(
-            parse(&set.value).map_err(|error| error.with_context("set by", set.origin.clone()))?,
-        ),
-        (None, None) => None,
+    request.platforms = match (args.platform.as_slice(), settings.platform()) {
+        ([], Some(set)) => platforms(std::slice::from_ref(&set.value))
+            .map_err(|error| error.with_context("set by", set.origin.clone()))?,
+        (given, _) => platforms(given)?,
     };
     request.cache = if args.no_cache { CacheUse::Ignore } else { CacheUse::Use };
     let set = settings.pull().map(|it| it.value);

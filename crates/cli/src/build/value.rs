@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
-use boxwright_core::{Error, ErrorKind, ExtraHost, HostAddress, Result, nearest};
+use boxwright_core::{Error, ErrorKind, ExtraHost, HostAddress, Platform, Result, nearest};
+
+use crate::app::parse;
 
 /// Returns an error for a value of a flag.
 pub(super) fn wrong(message: impl Into<String>) -> Error {
@@ -21,6 +23,18 @@ pub(super) fn pair<'a>(flag: &str, text: &'a str) -> Result<(&'a str, Option<&'a
             .with_remedy(format!("write it as `{flag} NAME=VALUE`")));
     }
     Ok((name, value))
+}
+
+/// Parses platforms, each value one or several with commas. One that is named again counts once.
+pub(super) fn platforms(values: &[String]) -> Result<Vec<Platform>> {
+    let mut platforms = Vec::new();
+    for text in values.iter().flat_map(|value| value.split(',')) {
+        let platform: Platform = parse(text.trim())?;
+        if !platforms.contains(&platform) {
+            platforms.push(platform);
+        }
+    }
+    Ok(platforms)
 }
 
 /// Parses a size such as `64m`. Units are binary, as `docker` has them.

@@ -72,7 +72,8 @@ pub(super) async fn build(
     app: &App,
 ) -> Result<Done, Failure> {
     let (settings, prepared, mut session) = ready(args, secrets, app).await?;
-    let preflight = Preflight::new(args, &prepared.request.tags, &session, app)?;
+    let (tags, platforms) = (&prepared.request.tags, &prepared.request.platforms);
+    let preflight = Preflight::new(args, tags, platforms, &session, app)?;
     preflight.before(args, &settings, app).await?;
     let builder = settings.builder().map(|it| it.value.as_str()).filter(|name| *name != "auto");
     let opened = app.open(&settings, builder).await?;
@@ -181,9 +182,7 @@ impl Work<'_> {
         if self.outputs.is_empty() {
             return Ok(());
         }
-        let image = LocalImage::Id(output.id.clone());
-        let (names, console) = (&self.request.tags, self.app.console);
-        write_outputs(self.outputs, self.engine, &image, names, self.session, console).await
+        write_outputs(self.outputs, self.engine, output, self.session, self.app.console).await
     }
 
     /// Removes an image that only served an output. It stays if something else needs it.

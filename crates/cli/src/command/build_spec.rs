@@ -67,7 +67,7 @@ fn refuse_what_a_specification_says(args: &BuildArgs) -> Result<()> {
         ("--target", args.target.is_some(), "leave it out"),
         ("--build-arg", !args.build_arg.is_empty(), "set `env` in the file"),
         ("--build-context", !args.build_context.is_empty(), "set `copy` in the file"),
-        ("--platform", args.platform.is_some(), "set `platform` in the file"),
+        ("--platform", !args.platform.is_empty(), "set `platform` in the file"),
     ];
     match given.iter().find(|(_, is_given, _)| *is_given) {
         None => Ok(()),
@@ -99,10 +99,11 @@ async fn found(
         for platform in &rendered.platforms {
             last = client.exists_for(&rendered.image, platform).await;
             if !matches!(last, Existence::Yes(_)) {
-                break;
+                return last;
             }
         }
-        last
+        // Of several platforms, the name of all of them.
+        if rendered.platforms.len() > 1 { client.exists(&rendered.image).await } else { last }
     };
     let existence = tokio::select! {
         biased;
@@ -143,7 +144,7 @@ async fn one(rendered: &Rendered, args: &BuildArgs, app: &App) -> Result<build::
     let mut args = BuildArgs {
         context: folder.path().display().to_string(),
         tag: vec![rendered.image.to_string()],
-        platform: Some(platforms.join(",")),
+        platform: platforms,
         no_cache: args.no_cache || rendered.no_cache,
         ..args.clone()
     };

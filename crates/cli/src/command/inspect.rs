@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use boxwright_core::{ImageDetails, LocalImage};
+use boxwright_core::{Error, ErrorKind, ImageDetails, LocalImage, Platform};
 
 use crate::app::{App, parse};
 use crate::args::{Format, InspectArgs};
@@ -14,7 +14,18 @@ pub(super) async fn run(args: &InspectArgs, app: &App) -> Outcome {
     let settings = app.settings(&args.engine)?;
     let session = app.session(&settings, None)?;
     let engine = app.open(&settings, None).await?.engine;
-    let details = engine.inspect(&image, &session).await?;
+    let wanted: Option<Platform> = args.platform.as_deref().map(parse).transpose()?;
+    let mut details = engine.inspect(&image, &session).await?;
+    if let Some(platform) = wanted {
+        match details.images.iter().find(|image| image.platform == platform) {
+            Some(listed) => {
+                let listed = LocalImage::Id(listed.id.clone());
+                details = engine.inspect(&listed, &session).await?;
+            }
+            None if details.images.is_empty() && details.platform == platform => {}
+            None => return Err(not_for(&image, &platform, &details).into()),
+        }
+    }
     match args.format.format {
         Format::Json => app.console.json(&details)?,
         Format::Text => {
@@ -30,6 +41,16 @@ pub(super) async fn run(args: &InspectArgs, app: &App) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
+fn not_for(image: &LocalImage, platform: &Platform, details: &ImageDetails) -> Error {
+    let mut known: Vec<String> =
+        details.images.iter().map(|image| image.platform.to_string()).collect();
+    if known.is_empty() {
+        known.push(details.platform.to_string());
+    }
+    Error::new(ErrorKind::NotFound, format!("`{image}` has no image for `{platform}`"))
+        .with_remedy(format!("name one of its platforms: {}", known.join(", ")))
+}
+
 /// Returns the facts that there are, several of one kind on lines of their own.
 fn facts(details: &ImageDetails) -> Vec<(&'static str, String)> {
     let mut facts = vec![("id", details.summary.id.to_string())];
@@ -41,6 +62,8 @@ fn facts(details: &ImageDetails) -> Vec<(&'static str, String)> {
     each("name", texts(&details.summary.names));
     each("digest", texts(&details.digests));
     each("platform", vec![details.platform.to_string()]);
+    let listed = details.images.iter();
+    each("image", listed.map(|image| format!("{} {}", image.platform, image.digest)).collect());
     each("size", details.summary.size.map(bytes).into_iter().collect());
     each("entrypoint", command(&details.entrypoint));
     each("command", command(&details.command));

@@ -7,7 +7,7 @@ use boxwright_engines::Settings;
 use boxwright_registry::{Client, create_repository};
 
 use super::check;
-use crate::app::{App, parse};
+use crate::app::App;
 use crate::args::BuildArgs;
 use crate::render::bytes;
 
@@ -25,7 +25,8 @@ pub(super) struct Preflight {
 struct Puller {
     whose: String,
     client: Client,
-    platform: Option<Platform>,
+    /// Empty for this machine's.
+    platforms: Vec<Platform>,
 }
 
 impl Preflight {
@@ -33,6 +34,7 @@ impl Preflight {
     pub(super) fn new(
         args: &BuildArgs,
         images: &[ImageRef],
+        platforms: &[Platform],
         session: &Session,
         app: &App,
     ) -> Result<Self> {
@@ -43,7 +45,7 @@ impl Preflight {
             (Some(who), Some(image)) => Some(Puller {
                 whose: check::named(who),
                 client: client(check::credentials(who, image, app)?),
-                platform: args.platform.as_deref().map(parse).transpose()?,
+                platforms: platforms.to_vec(),
             }),
             _ => None,
         };
@@ -95,18 +97,28 @@ impl Preflight {
 
     /// Asks whether what was pushed can be pulled.
     pub(super) async fn after(&self, pushed: &[PushOutput], session: &Session) -> Result<()> {
-        let Some(Puller { whose, client, platform }) = &self.pulls else { return Ok(()) };
+        let Some(Puller { whose, client, platforms }) = &self.pulls else { return Ok(()) };
         let client = client.clone().with_events(session.events.clone());
         for output in pushed {
             let pinned = output.image.at_digest(output.digest.clone());
-            let checked = client.check(&pinned, platform.as_ref());
-            let found = tokio::select! {
-                biased;
-                () = session.cancel.cancelled() => return Err(Session::cancelled()),
-                checked = checked => checked?,
-            };
-            let size = bytes(found.size);
-            session.events.notice(format!("{whose} can pull `{}`: {size}", output.image)).await;
+            let mut wanted: Vec<Option<&Platform>> = platforms.iter().map(Some).collect();
+            if wanted.is_empty() {
+                wanted.push(None);
+            }
+            for platform in wanted {
+                let checked = client.check(&pinned, platform);
+                let found = tokio::select! {
+                    biased;
+                    () = session.cancel.cancelled() => return Err(Session::cancelled()),
+                    checked = checked => checked?,
+                };
+                let size = bytes(found.size);
+                let shown = match platform.filter(|_| platforms.len() > 1) {
+                    Some(platform) => format!("`{}` for `{platform}`", output.image),
+                    None => format!("`{}`", output.image),
+                };
+                session.events.notice(format!("{whose} can pull {shown}: {size}")).await;
+            }
         }
         Ok(())
     }

@@ -266,16 +266,31 @@ fn values_that_are_none_are_refused() {
 }
 
 #[test]
-fn several_platforms_are_not_supported_and_say_so() {
-    assert_snapshot!(app().fake(&["build", "app", "--platform", "linux/amd64,linux/arm64"]), @r"
-exit code 4
---- stdout
---- stderr
-error: cannot build for several platforms at once: `linux/amd64,linux/arm64`
-  caused by: an image has one platform, and Boxwright makes no indexes yet
+fn an_engine_without_indexes_refuses_several_platforms() {
+    for flags in [
+        &["--platform", "linux/amd64,linux/arm64"][..],
+        &["--platform", "linux/amd64", "--platform", "linux/arm64"],
+    ] {
+        let run = app().fake(&[&["build", "app"], flags].concat());
+        assert_eq!((run.code, run.stdout.as_str()), (4, ""), "{run}");
+        assert!(run.stderr.contains("`build-for-platforms` is not supported here"), "{run}");
+        assert!(run.stderr.contains("the fake engine keeps no indexes"), "{run}");
+    }
+    // One platform by two names is one.
+    let run = app().fake(&["build", "app", "--platform", "linux/amd64,linux/x86_64"]);
+    assert_eq!(run.code, 0, "{run}");
+}
 
-help: run one build for each platform, each with a tag of its own
-");
+#[test]
+fn an_output_without_room_for_an_index_is_refused_before_the_build() {
+    for kind in ["docker", "tar"] {
+        let output = format!("type={kind},dest=out");
+        let run = app().fake(&["build", "app", "--platform", "amd64,arm64", "-o", &output]);
+        assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{run}");
+        let message = format!("error: `type={kind}` cannot hold the images of several platforms");
+        assert!(run.stderr.starts_with(&message), "{run}");
+        assert!(run.stderr.contains("help: write `type=oci` or `type=local`"), "{run}");
+    }
 }
 
 #[test]

@@ -31,8 +31,9 @@ pub struct BuildRequest {
     pub labels: BTreeMap<String, String>,
     /// The stage to build. Default: the last one.
     pub target: Option<String>,
-    /// The platform to build for. Default: the engine's own.
-    pub platform: Option<Platform>,
+    /// The platforms to build for. Empty means the engine's own. Several give an image for each, and an index of them.
+    #[serde(default)]
+    pub platforms: Vec<Platform>,
     /// Whether results of earlier builds are used.
     pub cache: CacheUse,
     /// When base images are pulled.
@@ -80,7 +81,7 @@ impl BuildRequest {
             build_args: BTreeMap::new(),
             labels: BTreeMap::new(),
             target: None,
-            platform: None,
+            platforms: Vec::new(),
             cache: CacheUse::default(),
             pull: PullPolicy::default(),
             network: NetworkMode::default(),
@@ -98,6 +99,13 @@ impl BuildRequest {
         }
     }
 
+    /// Returns the platform to build for, where it is one: an engine that builds for several at once looks at all of
+    /// [`platforms`](Self::platforms).
+    #[must_use]
+    pub fn platform(&self) -> Option<&Platform> {
+        self.platforms.first()
+    }
+
     /// Returns the capabilities that building with these options, and what `session` gives beside them, needs. What the
     /// Dockerfile needs is not among them.
     #[must_use]
@@ -110,7 +118,8 @@ impl BuildRequest {
         };
         need(Capability::BuildFromTar, self.context == ContextSource::Tar);
         need(Capability::BuildFromAddress, matches!(self.context, ContextSource::Address(_)));
-        need(Capability::BuildForPlatform, self.platform.is_some());
+        need(Capability::BuildForPlatform, !self.platforms.is_empty());
+        need(Capability::BuildForPlatforms, self.platforms.len() > 1);
         need(Capability::BuildSecrets, !self.secrets.is_empty());
         need(Capability::BuildSsh, !self.ssh.is_empty());
         need(Capability::BuildCacheFrom, !self.cache_from.is_empty());
@@ -254,28 +263,50 @@ pub enum HostAddress {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct BuildOutput {
-    /// The image's id: the digest of its config.
+    /// The image's id: the digest of its config; of a build for several platforms that of the index.
     pub id: Digest,
-    /// The manifest's digest, where the engine has a manifest before a push.
+    /// The manifest's digest, or the index's, where the engine has a manifest before a push.
     pub digest: Option<Digest>,
     /// The names it got.
     pub tags: Vec<ImageRef>,
     /// The way it was built, such as `buildkit`.
     pub builder: String,
     /// The images that stages started or copied from, by their names as they are written, with the digests of
-    /// their manifests. Empty where the builder does not tell.
+    /// their manifests; of a build for several platforms with ` (PLATFORM)` behind each. Empty where the builder does
+    /// not tell.
     #[serde(default)]
     pub bases: BTreeMap<String, Digest>,
     /// What the engine itself calls the image that instances are launched from, if there is one.
     #[serde(default)]
     pub instance_image: Option<String>,
+    /// Of a build for several platforms, the images that the index lists, in its order. Empty for one image.
+    #[serde(default)]
+    pub images: Vec<PlatformImage>,
 }
 
 impl BuildOutput {
     /// Returns the outcome of a build that `builder` made.
     #[must_use]
     pub fn new(id: Digest, tags: Vec<ImageRef>, builder: impl Into<String>) -> Self {
-        let (builder, bases) = (builder.into(), BTreeMap::new());
-        Self { id, digest: None, tags, builder, bases, instance_image: None }
+        Self {
+            id,
+            digest: None,
+            tags,
+            builder: builder.into(),
+            bases: BTreeMap::new(),
+            instance_image: None,
+            images: Vec::new(),
+        }
     }
+}
+
+/// One image of an index.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlatformImage {
+    /// What it is for.
+    pub platform: Platform,
+    /// The image's id: the digest of its config.
+    pub id: Digest,
+    /// The manifest's digest.
+    pub digest: Digest,
 }

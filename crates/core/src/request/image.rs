@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::NetworkMode;
+use super::{NetworkMode, PlatformImage};
 use crate::digest::Digest;
 use crate::image_ref::{ImageRef, LocalImage};
 use crate::platform::Platform;
@@ -62,6 +62,10 @@ pub struct ImageDetails {
     pub stop_signal: Option<String>,
     /// Digests of the uncompressed layers, lowest first.
     pub layers: Vec<Digest>,
+    /// Of an index, the images that it lists; everything else is then told of the one for this machine, or else of the
+    /// first. Empty for one image.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<PlatformImage>,
 }
 
 impl ImageDetails {
@@ -82,6 +86,7 @@ impl ImageDetails {
             volumes: Vec::new(),
             stop_signal: None,
             layers: Vec::new(),
+            images: Vec::new(),
         }
     }
 }

@@ -6,7 +6,7 @@ mod transfer;
 
 pub use build::{
     BuildOutput, BuildRequest, CacheUse, ContextSource, DockerfileSource, ExtraHost, HostAddress,
-    ImageFormat, NamedContext, NetworkMode, NextUse, PullPolicy,
+    ImageFormat, NamedContext, NetworkMode, NextUse, PlatformImage, PullPolicy,
 };
 pub use image::{
     ImageDetails, ImageSummary, PruneOutput, RemoveOutput, RemoveRequest, RunOutput, RunRequest,

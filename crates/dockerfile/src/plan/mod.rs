@@ -23,6 +23,7 @@ use crate::directive;
 use crate::expand::Expander;
 use crate::features;
 use crate::file::Dockerfile;
+use crate::instruction::{self, Instruction};
 
 pub use evaluate::Evaluated;
 pub use step::{
@@ -178,6 +179,29 @@ impl Plan {
         self.stages.iter().zip(&self.needed).filter(|(_, needed)| **needed).map(|(it, _)| &it.stage)
     }
 
+    /// Returns the platform of a stage: that of the stage that it starts from, else what its `FROM` asks for, else that
+    /// of the image.
+    #[must_use]
+    pub fn platform_of<'p>(&'p self, stage: &'p Stage) -> &'p Platform {
+        match &stage.base {
+            // A stage starts from an earlier one, so this ends.
+            Source::Stage(id) => {
+                self.stage(*id).map_or(&self.options.platform, |base| self.platform_of(base))
+            }
+            _ => stage.platform.as_ref().unwrap_or(&self.options.platform),
+        }
+    }
+
+    /// Returns the first command of a stage as it is written, if its own instructions run one. What a base triggers is
+    /// among them once it was added.
+    #[must_use]
+    pub fn first_command(&self, id: StageId) -> Option<&str> {
+        let stage = self.stages.get(id.0)?;
+        let instructions = stage.instructions.iter().map(|planned| &planned.instruction);
+        let is_run = |it: &&Instruction| matches!(it.action, instruction::Action::Run(_));
+        Some(instructions.filter(is_run).map(|it| it.text.as_str()).next()?)
+    }
+
     /// Returns what the file needs of a builder: all of it, since other builders read stages that are not needed too.
     #[must_use]
     pub fn features(&self) -> &BTreeSet<Feature> {
@@ -197,7 +221,7 @@ impl Plan {
         let mut declared: BTreeSet<&str> = self.globals.keys().map(String::as_str).collect();
         for (stage, _) in needed {
             for planned in &stage.instructions {
-                if let crate::instruction::Action::Arg(arguments) = &planned.instruction.action {
+                if let instruction::Action::Arg(arguments) = &planned.instruction.action {
                     declared.extend(arguments.iter().map(|it| it.name.text.as_str()));
                 }
             }

@@ -53,7 +53,7 @@ pub struct BuildTable {
     /// The builder to use: `auto`, `native`, `portable`, or one of the engine's own, such as `classic`. `auto` is the
     /// engine's own where that has all that the build needs, else the portable one. Default: `auto`.
     pub builder: Option<String>,
-    /// The platform to build for, such as `linux/arm64`. Default: the engine's own.
+    /// The platform to build for, such as `linux/arm64`, or several with commas. Default: the engine's own.
     pub platform: Option<String>,
     /// When base images are pulled. Default: `missing`.
     pub pull: Option<PullPolicy>,
@@ -110,7 +110,7 @@ pub struct ProjectBuildTable {
     /// The builder to use: `auto`, `native`, `portable`, or one of the engine's own, such as `classic`. `auto` is the
     /// engine's own where that has all that the build needs, else the portable one. Default: `auto`.
     pub builder: Option<String>,
-    /// The platform to build for, such as `linux/arm64`. Default: the engine's own.
+    /// The platform to build for, such as `linux/arm64`, or several with commas. Default: the engine's own.
     pub platform: Option<String>,
     /// When base images are pulled. Default: `missing`.
     pub pull: Option<PullPolicy>,

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
 
-use boxwright_core::{ByteStream, Digest, Error, ErrorKind, Manifest, Platform, Result};
+use boxwright_core::{ByteStream, Digest, Error, ErrorKind, Index, Manifest, Platform, Result};
 
 use crate::layout::Layout;
 use crate::output;
@@ -127,6 +127,37 @@ pub async fn write_file(
     let destination = destination.to_owned();
     blocking(move || {
         let plan = write::Plan::new(layout, &manifest, &options)?;
+        output::replace_file(&destination, |file| plan.write(file))
+    })
+    .await
+}
+
+/// Returns an index of `layout` with all of its images as an OCI archive that lists it under `names`, as
+/// `docker buildx build --output type=oci` does.
+///
+/// # Errors
+///
+/// As [`write()`].
+pub async fn write_index(layout: &Layout, index: &Index, names: Vec<String>) -> Result<ByteStream> {
+    let (layout, index) = (layout.clone(), index.clone());
+    let plan = blocking(move || write::Plan::of_index(layout, &index, &names)).await?;
+    Ok(Box::new(PipeStream::new(move |out| plan.write(out))))
+}
+
+/// Writes an index of `layout` to the file `destination`, as [`write_index`] has it and [`write_file`] does.
+///
+/// # Errors
+///
+/// As [`write_file`].
+pub async fn write_index_file(
+    layout: &Layout,
+    index: &Index,
+    names: Vec<String>,
+    destination: &Path,
+) -> Result<()> {
+    let (layout, index, destination) = (layout.clone(), index.clone(), destination.to_owned());
+    blocking(move || {
+        let plan = write::Plan::of_index(layout, &index, &names)?;
         output::replace_file(&destination, |file| plan.write(file))
     })
     .await

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
-use boxwright_core::{Descriptor, Digest, Error, ErrorKind, Manifest, Result};
+use boxwright_core::{Descriptor, Digest, Error, ErrorKind, Index, Manifest, Result};
 
 use super::docker::Item;
 use super::{ArchiveKind, ArchiveOptions, oci};
@@ -27,8 +27,30 @@ impl Plan {
     ) -> Result<Self> {
         let config = layout.config_blocking(&manifest.config)?;
         let documents = documents(manifest, config, options);
+        Self::of(layout, documents, wanted(manifest, options))
+    }
+
+    /// Plans an OCI archive whose list has the index as an entry of its own, once for each name.
+    pub(super) fn of_index(layout: Layout, index: &Index, names: &[String]) -> Result<Self> {
+        let documents = vec![oci_layout(), ("index.json", list(&index.descriptor, names, None))];
+        let mut blobs = vec![&index.descriptor.digest];
+        for (_, image) in &index.images {
+            let layers = image.layers.iter().map(|(layer, _)| layer);
+            let parts = [&image.descriptor, &image.config].into_iter().chain(layers);
+            blobs.extend(parts.map(|blob| &blob.digest));
+        }
+        let mut seen = BTreeSet::new();
+        blobs.retain(|digest| seen.insert(*digest));
+        Self::of(layout, documents, blobs)
+    }
+
+    fn of(
+        layout: Layout,
+        documents: Vec<(&'static str, Vec<u8>)>,
+        wanted: Vec<&Digest>,
+    ) -> Result<Self> {
         let mut blobs = Vec::new();
-        for digest in wanted(manifest, options) {
+        for digest in wanted {
             let size = layout.size_blocking(digest)?.ok_or_else(|| missing(digest))?;
             blobs.push((digest.clone(), size));
         }
@@ -67,9 +89,9 @@ pub(super) fn documents(
         // Podman refuses a combined archive whose index has several entries.
         let several = options.kind == ArchiveKind::Oci;
         let most = if several { options.names.len() } else { options.names.len().min(1) };
-        documents.push(("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec()));
-        documents
-            .push(("index.json", index(&manifest.descriptor, &options.names[..most], &platform)));
+        documents.push(oci_layout());
+        let names = &options.names[..most];
+        documents.push(("index.json", list(&manifest.descriptor, names, Some(&platform))));
     }
     if options.kind != ArchiveKind::Oci {
         documents.push(("manifest.json", manifest_json(manifest, &options.names)));
@@ -90,10 +112,15 @@ pub(super) fn path_of(digest: &Digest) -> String {
     format!("blobs/{}/{}", digest.algorithm(), digest.hex())
 }
 
-fn index(manifest: &Descriptor, names: &[String], platform: &PlatformFields) -> Vec<u8> {
+fn oci_layout() -> (&'static str, Vec<u8>) {
+    ("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec())
+}
+
+/// Returns the list of an OCI archive: `what`, once for each name.
+fn list(what: &Descriptor, names: &[String], platform: Option<&PlatformFields>) -> Vec<u8> {
     let entry = |name: Option<&String>| IndexEntry {
-        descriptor: manifest.clone(),
-        platform: Some(platform.clone()),
+        descriptor: what.clone(),
+        platform: platform.cloned(),
         annotations: name
             .map(|name| {
                 BTreeMap::from([oci::NAME, oci::REF_NAME].map(|key| (key.to_owned(), name.clone())))

@@ -1,7 +1,7 @@
 //! Images to and from archives.
 
 use boxwright_core::{
-    ArchiveFormat, Error, ErrorKind, ExportRequest, ImportOutput, ImportRequest, LocalImage,
+    ArchiveFormat, Error, ErrorKind, ExportRequest, ImportOutput, ImportRequest, Index, LocalImage,
     Manifest, Platform, Result, Session,
 };
 use boxwright_image::archive::{self, ArchiveKind, ArchiveOptions, ImageInArchive};
@@ -18,7 +18,39 @@ pub async fn export(store: &Store, request: &ExportRequest, session: &Session) -
     // What is read is not removed meanwhile.
     let _user = store.enter().await?;
     let image = store.image(&request.image).await?;
-    write(store, &image.manifest, request, session).await
+    match &image.index {
+        Some(index) => write_index(store, index, request, session).await,
+        None => write(store, &image.manifest, request, session).await,
+    }
+}
+
+/// Writes an index of `store` where `request` says. A docker archive, which has no place for it, gets the image that
+/// stands for it.
+pub(crate) async fn write_index(
+    store: &Store,
+    index: &Index,
+    request: &ExportRequest,
+    session: &Session,
+) -> Result<()> {
+    if request.format == ArchiveFormat::Docker
+        && let Some(manifest) = index.representative()
+    {
+        return write(store, manifest, request, session).await;
+    }
+    let written = archive::write_index_file(
+        store.layout(),
+        index,
+        names(&request.image),
+        &request.destination,
+    );
+    session.cancellable(written).await
+}
+
+fn names(image: &LocalImage) -> Vec<String> {
+    match image {
+        LocalImage::Reference(name) => vec![name.to_string()],
+        LocalImage::Id(_) | LocalImage::IdPrefix(_) => Vec::new(),
+    }
 }
 
 /// Writes the image `manifest` of `store` where `request` says, under the name that it has there.
@@ -28,10 +60,6 @@ pub(crate) async fn write(
     request: &ExportRequest,
     session: &Session,
 ) -> Result<()> {
-    let names = match &request.image {
-        LocalImage::Reference(name) => vec![name.to_string()],
-        LocalImage::Id(_) | LocalImage::IdPrefix(_) => Vec::new(),
-    };
     let (kind, manifest) = match request.format {
         // As a registry has it.
         ArchiveFormat::Oci => {
@@ -40,7 +68,7 @@ pub(crate) async fn write(
         }
         ArchiveFormat::Docker => (ArchiveKind::Docker, manifest.clone()),
     };
-    let options = ArchiveOptions::new(kind, names);
+    let options = ArchiveOptions::new(kind, names(&request.image));
     archive::write_file(store.layout(), &manifest, options, &request.destination).await
 }
 

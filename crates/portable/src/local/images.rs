@@ -1,10 +1,11 @@
 //! Images in the store: list, inspect, tag, remove.
 
 use crate::images::StoredImage;
+use crate::indexes;
 use crate::store::Store;
 use boxwright_core::{
-    Error, ErrorKind, ImageDetails, ImageRef, ImageSummary, LocalImage, Platform, RemoveOutput,
-    RemoveRequest, Result,
+    Error, ErrorKind, ImageDetails, ImageRef, ImageSummary, LocalImage, Manifest, Platform,
+    RemoveOutput, RemoveRequest, Result,
 };
 
 /// Returns what an image in `store` is.
@@ -16,6 +17,7 @@ pub async fn inspect(store: &Store, image: &LocalImage) -> Result<ImageDetails> 
     let image = store.image(image).await?;
     let platform = image.config.platform().unwrap_or_else(Platform::of_this_machine);
     let mut details = ImageDetails::new(summary(&image), platform);
+    details.images = image.index.as_ref().map(indexes::listed).unwrap_or_default();
     let config = image.config.config;
     details.digests = image.digests;
     details.entrypoint = config.entrypoint.unwrap_or_default();
@@ -44,8 +46,15 @@ fn summary(image: &StoredImage) -> ImageSummary {
     let mut summary = ImageSummary::new(image.id().clone());
     summary.names = image.names.clone();
     summary.created = image.created();
-    summary.size = Some(image.manifest.layers.iter().map(|(layer, _)| layer.size).sum());
+    summary.size = Some(match &image.index {
+        Some(index) => index.images.iter().map(|(_, image)| size(image)).sum(),
+        None => size(&image.manifest),
+    });
     summary
+}
+
+fn size(manifest: &Manifest) -> u64 {
+    manifest.layers.iter().map(|(layer, _)| layer.size).sum()
 }
 
 /// Gives an image another name.
@@ -60,7 +69,11 @@ pub async fn tag(store: &Store, image: &LocalImage, name: &ImageRef) -> Result<(
             .with_remedy("leave `@sha256:…` out"));
     }
     let image = store.image(image).await?;
-    store.keep(&image.manifest, std::slice::from_ref(name))
+    let names = std::slice::from_ref(name);
+    match &image.index {
+        Some(index) => store.keep_index(index, names),
+        None => store.keep(&image.manifest, names),
+    }
 }
 
 /// Removes a name or an image.
@@ -84,6 +97,9 @@ pub async fn remove(store: &Store, request: &RemoveRequest) -> Result<RemoveOutp
         }
         _ => {
             store.forget(image.id())?;
+            if let Some(index) = &image.index {
+                store.forget_nameless(index).await?;
+            }
             output.deleted.push(image.id().clone());
             output.untagged = image.names;
         }

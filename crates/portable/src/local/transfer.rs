@@ -15,6 +15,12 @@ pub async fn push(store: &Store, request: &PushRequest, session: &Session) -> Re
     let image = store.image(&request.image.clone().into()).await?;
     let client = client(session);
     let push = async {
+        if let Some(index) = &image.index {
+            let pushed = store.push_index(&client, &request.image, index).await?;
+            let by_digest = request.image.at_digest(pushed.digest.clone());
+            store.keep_index(index, &[by_digest])?;
+            return Ok(pushed);
+        }
         let format = PackFormat::default();
         let pushed = store.push(&client, &request.image, &image.manifest, format).await?;
         let packed = store.packed(&image.manifest, format).await?;

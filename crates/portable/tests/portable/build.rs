@@ -234,7 +234,7 @@ async fn a_base_is_pulled_with_its_triggers_and_the_result_is_pushed() {
     assert_eq!(built.config.config.on_build, None);
     assert_eq!(built.output.bases.keys().collect::<Vec<_>>(), [&name.to_string()]);
 
-    let kept = bench.store.find(&tag).await.unwrap().unwrap();
+    let kept = bench.store.find(&tag, None).await.unwrap().unwrap();
     let types: Vec<_> = kept.layers.iter().map(|(layer, _)| layer.media_type.as_str()).collect();
     let gzip = media_type::OCI_LAYER_GZIP;
     assert_eq!(types, [gzip, gzip, media_type::OCI_LAYER, media_type::OCI_LAYER]);
@@ -303,7 +303,7 @@ async fn a_cancelled_build_keeps_no_image() {
     request.tags = vec![tag.clone()];
     let error = Builder::new(bench.store.clone()).build(&request, &session).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Cancelled);
-    assert_eq!(bench.store.find(&tag).await.unwrap(), None);
+    assert_eq!(bench.store.find(&tag, None).await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -161,7 +161,7 @@ async fn a_program_for_another_processor_is_told_threat_44() {
     let bench = bench.file("arm", 0o755, program(0xb7)).file("amd", 0o755, program(0x3e));
     for (architecture, warns) in [("amd64", true), ("arm64", false)] {
         let mut request = bench.request();
-        request.platform = Some(Platform::new("linux", architecture, None));
+        request.platforms = vec![Platform::new("linux", architecture, None)];
         let built = bench.build_with(&request, &[], None).await.0.unwrap();
         let warned = built.events.iter().any(|event| {
             matches!(event, boxwright_core::Event::Warning { message, .. } if message.contains("`/bin/arm` is for arm64"))

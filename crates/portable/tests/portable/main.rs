@@ -8,4 +8,5 @@ mod build;
 mod contexts;
 mod copy;
 mod fetch;
+mod platforms;
 mod run;

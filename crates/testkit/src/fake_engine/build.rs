@@ -49,7 +49,7 @@ pub(super) async fn build(
         request,
         session,
         context: Arc::new(context),
-        platform: request.platform.clone().unwrap_or_else(Platform::of_this_machine),
+        platform: request.platform().cloned().unwrap_or_else(Platform::of_this_machine),
         stages: Vec::new(),
         names: Vec::new(),
         images: BTreeMap::new(),

@@ -29,6 +29,7 @@ pub(super) fn of(defects: &[Defect]) -> Capabilities {
         Capability::BuildFromAddress => refuse("the fake engine fetches nothing"),
         Capability::BuildContexts => refuse("the fake engine knows one context only"),
         Capability::BuildFormat => refuse("the fake engine has one format only"),
+        Capability::BuildForPlatforms => refuse("the fake engine keeps no indexes"),
         Capability::BuildReproducible => refuse("the fake engine looks at the clock"),
         Capability::BuildSsh => refuse("nothing in the fake engine could use an ssh agent"),
         Capability::BuildCacheFrom => refuse("the fake engine knows its own cache only"),

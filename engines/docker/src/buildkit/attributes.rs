@@ -90,7 +90,7 @@ fn frontend_attributes(request: &BuildRequest, filename: &str) -> HashMap<String
     if let Some(target) = &request.target {
         set("target", target.clone());
     }
-    if let Some(platform) = &request.platform {
+    if let Some(platform) = request.platform() {
         set("platform", platform.to_string());
     }
     if request.cache == CacheUse::Ignore {
@@ -149,7 +149,7 @@ mod tests {
         let mut request = request();
         request.tags = vec!["a.b/c:1".parse().unwrap(), "a.b/c:2".parse().unwrap()];
         request.target = Some("tests".to_owned());
-        request.platform = Some("linux/arm64".parse().unwrap());
+        request.platforms = vec!["linux/arm64".parse().unwrap()];
         request.cache = CacheUse::Ignore;
         request.pull = PullPolicy::Always;
         request.network = NetworkMode::Host;

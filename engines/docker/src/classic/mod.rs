@@ -84,7 +84,7 @@ async fn name(
 ) -> Result<BuildOutput> {
     let found = daemon.api.inspect(built.as_str()).await?;
     let platform = images::platform(&found);
-    if let Some(wanted) = request.platform.as_ref().filter(|wanted| **wanted != platform) {
+    if let Some(wanted) = request.platform().filter(|wanted| **wanted != platform) {
         return Err(Error::new(ErrorKind::Unsupported, format!("cannot build for {wanted}"))
             .with_cause(format!(
                 "the classic builder took a base image that is there, for {platform}"
@@ -104,7 +104,7 @@ fn refuse(daemon: &Daemon, request: &BuildRequest) -> Result<()> {
             .with_remedy("pull the base images first, and leave `--pull=never` out"));
     }
     let own = &daemon.server.platform;
-    match &request.platform {
+    match request.platform() {
         Some(wanted) if wanted.os() != own.os() || wanted.architecture() != own.architecture() => {
             Err(Error::new(ErrorKind::Unsupported, format!("cannot build for {wanted}"))
                 .with_cause(format!("the classic builder builds for {own} alone"))

@@ -23,7 +23,7 @@ pub(super) fn of(request: &BuildRequest, dockerfile: &str, address: Option<&str>
     if let Some(target) = &request.target {
         query.append_pair("target", target);
     }
-    if let Some(platform) = &request.platform {
+    if let Some(platform) = request.platform() {
         query.append_pair("platform", &platform.to_string());
     }
     match request.network {
@@ -72,7 +72,7 @@ mod tests {
         request.cache = CacheUse::Ignore;
         request.pull = PullPolicy::Always;
         request.target = Some("one".into());
-        request.platform = Some("linux/amd64".parse().unwrap());
+        request.platforms = vec!["linux/amd64".parse().unwrap()];
         request.network = NetworkMode::None;
         request.extra_hosts = vec![
             ExtraHost { name: "a".into(), address: HostAddress::Ip("::1".parse().unwrap()) },

@@ -119,7 +119,7 @@ async fn what_the_classic_builder_would_leave_out_is_refused() {
     let daemon = FakeDaemon::docker();
     let engine = open(&daemon, "classic").await;
     let mut other = request(&[]);
-    other.platform = Some("linux/arm64".parse().unwrap());
+    other.platforms = vec!["linux/arm64".parse().unwrap()];
     let error = engine.build(&other, &session()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     let mut never = request(&[]);
