@@ -57,7 +57,10 @@ impl Engine for LxdEngine {
         let mut output = builder.build(request, session).await?;
         if !aliases.is_empty() {
             let publisher = Publisher { api, store: &self.store, program };
-            let fingerprint = publisher.publish(&output.id, &aliases, session).await?;
+            // Of an index, the image that this machine starts.
+            let built = self.store.image(&output.id.clone().into()).await?;
+            let id = &built.manifest.config.digest;
+            let fingerprint = publisher.publish(id, &aliases, session).await?;
             for alias in &aliases {
                 let command = publish::command(api.server.flavor, config, alias);
                 let server = api.server.flavor.name();
