@@ -53,6 +53,10 @@ impl OwnStore {
 
     /// Returns what a build made. The digest is that of the compressed image, which is what a push sends.
     pub(crate) async fn made(&self, output: &BuildOutput) -> Made {
+        if !output.images.is_empty() {
+            // An index lists packed images already: its digest is that of a registry.
+            return Made { id: output.id.clone(), digest: output.digest.clone() };
+        }
         let digest = match self.image(&output.id).await {
             Ok(image) => image.map(|(_, manifest)| manifest.descriptor.digest),
             // The comparison says that it is not known.
