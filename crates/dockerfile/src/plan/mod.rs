@@ -23,7 +23,7 @@ use crate::directive;
 use crate::expand::Expander;
 use crate::features;
 use crate::file::Dockerfile;
-use crate::instruction::{self, Instruction};
+use crate::instruction;
 
 pub use evaluate::Evaluated;
 pub use step::{
@@ -197,9 +197,9 @@ impl Plan {
     #[must_use]
     pub fn first_command(&self, id: StageId) -> Option<&str> {
         let stage = self.stages.get(id.0)?;
-        let instructions = stage.instructions.iter().map(|planned| &planned.instruction);
-        let is_run = |it: &&Instruction| matches!(it.action, instruction::Action::Run(_));
-        Some(instructions.filter(is_run).map(|it| it.text.as_str()).next()?)
+        let mut instructions = stage.instructions.iter().map(|planned| &planned.instruction);
+        let run = instructions.find(|it| matches!(it.action, instruction::Action::Run(_)))?;
+        Some(&run.text)
     }
 
     /// Returns what the file needs of a builder: all of it, since other builders read stages that are not needed too.
