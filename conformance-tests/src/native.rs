@@ -113,7 +113,7 @@ impl Pair {
             compared.config.iter().map(|it| it.what.clone()).collect();
         kinds.extend(compared.files.iter().flat_map(aspects).map(str::to_owned));
         let shown = compared.config.iter().chain(compared.files.iter().take(FILES));
-        let differences = shown.map(text).collect();
+        let differences = shown.map(ToString::to_string).collect();
         self.differ.push(Differing { case: case.to_owned(), build, kinds, differences });
     }
 
@@ -177,12 +177,6 @@ impl<'t> Parts<'t> {
         let mut next = || rest.next().unwrap_or_default();
         Self { what, mode: next(), owner: next(), attributes: next() }
     }
-}
-
-fn text(difference: &Difference) -> String {
-    let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
-    let Difference { what, first, second } = difference;
-    format!("{what}: {} against {}", shown(first), shown(second))
 }
 
 #[cfg(test)]

@@ -125,16 +125,7 @@ impl<C: Runnable> Run<C> {
     async fn one(&self, case: &C, tidy: &Tidy<'_>, host: &Host) -> Outcome {
         let column = tidy.column;
         let start = Instant::now();
-        let outcome = |verdict| Outcome {
-            case: case.id().to_owned(),
-            column: column.name.clone(),
-            verdict,
-            seconds: start.elapsed().as_secs_f64(),
-            evidence: None,
-            note: None,
-            builds: Vec::new(),
-            seen: BTreeMap::new(),
-        };
+        let outcome = |verdict| Outcome::since(start, case.id(), column, verdict);
         let capabilities = column.engine.capabilities();
         for &need in case.needs() {
             if let Support::Unsupported { reason, remedy } = capabilities.get(need) {
@@ -297,6 +288,30 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Returns what `case` came to on `column`, at once and without anything to show.
+    pub(crate) fn new(
+        case: impl Into<String>,
+        column: impl Into<String>,
+        verdict: Verdict,
+    ) -> Self {
+        Self {
+            case: case.into(),
+            column: column.into(),
+            verdict,
+            seconds: 0.0,
+            evidence: None,
+            note: None,
+            builds: Vec::new(),
+            seen: BTreeMap::new(),
+        }
+    }
+
+    /// Returns what `case` came to on `column` in the time since `start`.
+    pub(crate) fn since(start: Instant, case: &str, column: &Column, verdict: Verdict) -> Self {
+        let seconds = start.elapsed().as_secs_f64();
+        Self { seconds, ..Self::new(case, column.name.as_str(), verdict) }
+    }
+
     /// Returns where the evidence is, as seen from `folder`.
     #[must_use]
     pub fn evidence_in(&self, folder: &Path) -> Option<PathBuf> {

@@ -57,16 +57,7 @@ impl<'a> Tidy<'a> {
             Ok(Err(failure)) => Verdict::Fail { reason: failure.to_string() },
             Err(_) => Verdict::Fail { reason: "removing everything took too long".to_owned() },
         };
-        Outcome {
-            case: LEFTOVERS.to_owned(),
-            column: self.column.name.clone(),
-            verdict,
-            seconds: start.elapsed().as_secs_f64(),
-            evidence: None,
-            note: None,
-            builds: Vec::new(),
-            seen: std::collections::BTreeMap::new(),
-        }
+        Outcome::since(start, LEFTOVERS, self.column, verdict)
     }
 
     async fn tidied(&self, host: &Host, run: &str) -> Result<(), Failure> {

@@ -55,16 +55,8 @@ pub fn agreements(
                 }
             };
             let id = format!("{}{SUFFIX}", case.id());
-            outcomes.push(Outcome {
-                verdict: known(&id, column, found),
-                case: id,
-                column: column.name.clone(),
-                seconds: 0.0,
-                evidence: None,
-                note: None,
-                builds: Vec::new(),
-                seen: std::collections::BTreeMap::new(),
-            });
+            let verdict = known(&id, column, found);
+            outcomes.push(Outcome::new(id, column.name.as_str(), verdict));
         }
     }
     Ok(outcomes)

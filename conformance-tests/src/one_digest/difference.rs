@@ -2,7 +2,7 @@
 
 use boxwright_core::{Digest, Manifest, Result};
 use boxwright_engines::store::Store;
-use boxwright_image::compare::{Comparison, Difference, Seen};
+use boxwright_image::compare::{Comparison, Seen};
 use boxwright_image::manifest::DOCUMENT_LIMIT;
 use boxwright_image::view::Tree;
 use serde_json::Value;
@@ -52,7 +52,7 @@ impl Side {
 
     fn difference(&self, other: &Self) -> String {
         let Comparison { config, files } = Comparison::between(&self.seen, &other.seen);
-        let mut found: Vec<String> = config.iter().chain(&files).map(text).collect();
+        let mut found: Vec<String> = config.iter().chain(&files).map(ToString::to_string).collect();
         if found.is_empty() {
             found = self.times(other);
         }
@@ -99,10 +99,4 @@ impl Side {
         }
         found
     }
-}
-
-fn text(difference: &Difference) -> String {
-    let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
-    let Difference { what, first, second } = difference;
-    format!("{what}: {} against {}", shown(first), shown(second))
 }

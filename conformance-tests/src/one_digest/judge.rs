@@ -37,16 +37,7 @@ pub(crate) async fn judge(
             true => Verdict::Pass,
             false => Verdict::Fail { reason: problems.join("; ") },
         };
-        verdicts.push(Outcome {
-            case: ONE_DIGEST.to_owned(),
-            column: column.name.clone(),
-            verdict,
-            seconds: start.elapsed().as_secs_f64(),
-            evidence: None,
-            note: None,
-            builds: Vec::new(),
-            seen: std::collections::BTreeMap::new(),
-        });
+        verdicts.push(Outcome::since(start, ONE_DIGEST, column, verdict));
     }
     verdicts
 }

@@ -115,16 +115,7 @@ mod tests {
             promise: String::new(),
             groups: groups.map(str::to_owned).to_vec(),
         };
-        let outcome = |id: &str, verdict| Outcome {
-            case: id.to_owned(),
-            column: "fake".to_owned(),
-            verdict,
-            seconds: 0.0,
-            evidence: None,
-            note: None,
-            builds: Vec::new(),
-            seen: std::collections::BTreeMap::new(),
-        };
+        let outcome = |id: &str, verdict| Outcome::new(id, "fake", verdict);
         let report = Report {
             format: 1,
             run: String::new(),

@@ -1,6 +1,7 @@
 //! What differs between two images, as a container sees them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use boxwright_core::{Error, ErrorKind, Manifest, Result};
 use serde::Serialize;
@@ -22,6 +23,22 @@ pub struct Difference {
     pub first: Option<String>,
     /// What the second image has.
     pub second: Option<String>,
+}
+
+impl Difference {
+    /// Returns what the two images have, where `nothing` is what one of them lacks.
+    #[must_use]
+    pub fn sides(&self) -> (&str, &str) {
+        let shown = |side| Option::as_deref(side).unwrap_or("nothing");
+        (shown(&self.first), shown(&self.second))
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (first, second) = self.sides();
+        write!(f, "{}: {first} against {second}", self.what)
+    }
 }
 
 /// What a container sees of an image: what is compared.

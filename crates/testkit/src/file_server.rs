@@ -1,7 +1,6 @@
 //! A server of files in this process, on a loopback port.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,7 +8,9 @@ use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
+use tokio::net::TcpStream;
+
+use crate::listening::Listening;
 
 /// What is served at one path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,8 +26,7 @@ pub struct Page {
 /// A server of files. It ends when it is dropped.
 #[derive(Debug)]
 pub struct FileServer {
-    address: SocketAddr,
-    task: tokio::task::JoinHandle<()>,
+    listening: Listening,
 }
 
 impl FileServer {
@@ -36,42 +36,26 @@ impl FileServer {
     ///
     /// When no loopback port can be had.
     pub async fn start(pages: BTreeMap<String, Page>) -> std::io::Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let address = listener.local_addr()?;
-        let task = tokio::spawn(accept(listener, Arc::new(pages)));
-        Ok(Self { address, task })
+        let pages = Arc::new(pages);
+        let listening = Listening::start(move |stream| serve(stream, pages.clone())).await?;
+        Ok(Self { listening })
     }
 
     /// Returns what the addresses of its files begin with: `http://127.0.0.1:PORT`.
     #[must_use]
     pub fn address(&self) -> String {
-        format!("http://{}", self.address)
+        self.listening.http()
     }
 }
 
-impl Drop for FileServer {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-async fn accept(listener: TcpListener, pages: Arc<BTreeMap<String, Page>>) {
-    // Connections end with the server: the set aborts them when it is dropped.
-    let mut connections = tokio::task::JoinSet::new();
-    while let Ok((stream, _)) = listener.accept().await {
-        let pages = pages.clone();
-        connections.spawn(async move {
-            let service = hyper::service::service_fn(move |request| {
-                let answer = answer(&pages, &request);
-                async move { answer }
-            });
-            // How a connection ends is the client's business.
-            let _ = hyper::server::conn::http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
-        });
-        while connections.try_join_next().is_some() {}
-    }
+async fn serve(stream: TcpStream, pages: Arc<BTreeMap<String, Page>>) {
+    let service = hyper::service::service_fn(move |request| {
+        let answer = answer(&pages, &request);
+        async move { answer }
+    });
+    let _ = hyper::server::conn::http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
 }
 
 /// Answers from `pages`, by path.

@@ -3,25 +3,24 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use crate::connect;
 use crate::file_server::{Page, answer};
+use crate::listening::Listening;
 use crate::registries::certificates;
 
 /// A proxy on a loopback port that answers for one host itself, over TLS. It ends when it is dropped.
 #[derive(Debug)]
 pub struct InspectingProxy {
-    address: SocketAddr,
+    listening: Listening,
     authority: String,
-    task: tokio::task::JoinHandle<()>,
 }
 
 impl InspectingProxy {
@@ -32,41 +31,25 @@ impl InspectingProxy {
     /// When no loopback port can be had.
     pub async fn start(host: &str, pages: BTreeMap<String, Page>) -> io::Result<Self> {
         let (authority, acceptor) = certificates(vec![host.to_owned()])?;
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let address = listener.local_addr()?;
-        let pages = Arc::new(pages);
-        let host = host.to_owned();
-        let task = tokio::spawn(async move {
-            // Connections end with the proxy: the set aborts them when it is dropped.
-            let mut connections = tokio::task::JoinSet::new();
-            while let Ok((stream, _)) = listener.accept().await {
-                let (host, acceptor, pages) = (host.clone(), acceptor.clone(), pages.clone());
-                // How a connection ends is the client's business: one that trusts nobody ends it at once.
-                connections.spawn(async move {
-                    let _ = serve(stream, &host, &acceptor, &pages).await;
-                });
-                while connections.try_join_next().is_some() {}
-            }
+        let (host, pages) = (host.to_owned(), Arc::new(pages));
+        let listening = Listening::start(move |stream| {
+            let (host, acceptor, pages) = (host.clone(), acceptor.clone(), pages.clone());
+            // A client that trusts nobody ends it at once.
+            async move { drop(serve(stream, &host, &acceptor, &pages).await) }
         });
-        Ok(Self { address, authority, task })
+        Ok(Self { listening: listening.await?, authority })
     }
 
     /// Returns the proxy's address: `http://127.0.0.1:PORT`.
     #[must_use]
     pub fn address(&self) -> String {
-        format!("http://{}", self.address)
+        self.listening.http()
     }
 
     /// Returns the certificate of its authority, as PEM.
     #[must_use]
     pub fn authority(&self) -> &str {
         &self.authority
-    }
-}
-
-impl Drop for InspectingProxy {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 

@@ -17,6 +17,7 @@ mod fake_engine;
 mod fake_registry;
 mod file_server;
 mod inspecting_proxy;
+mod listening;
 mod registries;
 mod registry_proxy;
 pub mod snapshot;

@@ -11,11 +11,12 @@ use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::connect;
+use crate::listening::Listening;
 use crate::registries::certificates;
 
 /// What is behind a name.
@@ -30,9 +31,8 @@ pub enum Behind {
 /// A proxy on a loopback port that speaks TLS in the place of the hosts it knows. It ends when it is dropped.
 #[derive(Debug)]
 pub struct RegistryProxy {
-    address: SocketAddr,
+    listening: Listening,
     authority: String,
-    task: tokio::task::JoinHandle<()>,
 }
 
 impl RegistryProxy {
@@ -43,40 +43,24 @@ impl RegistryProxy {
     /// When no loopback port can be had.
     pub async fn start(hosts: BTreeMap<String, Behind>) -> io::Result<Self> {
         let (authority, acceptor) = certificates(hosts.keys().cloned().collect())?;
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let address = listener.local_addr()?;
         let hosts = Arc::new(hosts);
-        let task = tokio::spawn(async move {
-            // Connections end with the proxy: the set aborts them when it is dropped.
-            let mut connections = tokio::task::JoinSet::new();
-            while let Ok((stream, _)) = listener.accept().await {
-                let (hosts, acceptor) = (hosts.clone(), acceptor.clone());
-                // How a connection ends is the client's business.
-                connections.spawn(async move {
-                    let _ = serve(stream, &hosts, &acceptor).await;
-                });
-                while connections.try_join_next().is_some() {}
-            }
+        let listening = Listening::start(move |stream| {
+            let (hosts, acceptor) = (hosts.clone(), acceptor.clone());
+            async move { drop(serve(stream, &hosts, &acceptor).await) }
         });
-        Ok(Self { address, authority, task })
+        Ok(Self { listening: listening.await?, authority })
     }
 
     /// Returns the proxy's address: `http://127.0.0.1:PORT`.
     #[must_use]
     pub fn address(&self) -> String {
-        format!("http://{}", self.address)
+        self.listening.http()
     }
 
     /// Returns the certificate of the authority of all hosts, as PEM.
     #[must_use]
     pub fn authority(&self) -> &str {
         &self.authority
-    }
-}
-
-impl Drop for RegistryProxy {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 

@@ -94,7 +94,6 @@ fn text(compared: &Comparison) -> String {
 }
 
 fn line(difference: &Difference) -> String {
-    let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
-    let Difference { what, first, second } = difference;
-    format!("{what}\n  first:  {}\n  second: {}\n", shown(first), shown(second))
+    let (first, second) = difference.sides();
+    format!("{}\n  first:  {first}\n  second: {second}\n", difference.what)
 }

@@ -6,14 +6,12 @@ use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
 use tokio_util::io::ReaderStream;
 
+use super::source::BUFFER;
 use super::steps;
 use crate::download::Place;
 use crate::failure::{Failure, Outcome};
 use crate::http::Request;
 use crate::progress::{Counter, Reporter};
-
-/// How much is sent at once.
-const BUFFER: usize = 128 << 10;
 
 /// What lists the tags of a repository may have at most: the first of them is all that is asked for.
 const LIST_LIMIT: usize = 64 << 10;
@@ -48,10 +46,7 @@ pub(crate) async fn send(
     whole: impl Future<Output = Option<Descriptor>> + Send,
     reporter: &Reporter<'_>,
 ) -> Outcome<()> {
-    let path = format!("{}/blobs/uploads/", place.access.repository);
-    let request = Request::new(Method::POST, place.endpoint.url(&path).await?);
-    let answer = place.endpoint.call(Some(&place.access), &request).await?;
-    let location = steps::next(place, &answer)?;
+    let location = steps::open(place).await?;
     let counter = Counter::default();
     let sending = stream(place, location.clone(), bytes, &counter);
     let sent = reporter.during(plain, &counter, sending).await;
@@ -64,9 +59,7 @@ pub(crate) async fn send(
         reporter.say(plain, "pushed", Some(plain.size)).await;
         return Ok(());
     }
-    // SPEC: OCI distribution 1.1 does not ask registries for it; an upload that stays open expires there.
-    let cancel = Request::new(Method::DELETE, location);
-    let _ = place.endpoint.call_once(Some(&place.access), &cancel).await;
+    steps::cancel(place, location).await;
     kept
 }
 

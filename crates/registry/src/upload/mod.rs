@@ -39,13 +39,8 @@ struct Opened {
 
 /// Begins an upload and cancels it: who may do that may push.
 pub(crate) async fn probe(place: &Place) -> Outcome<()> {
-    let path = format!("{}/blobs/uploads/", place.access.repository);
-    let request = Request::new(Method::POST, place.endpoint.url(&path).await?);
-    let answer = place.endpoint.call(Some(&place.access), &request).await?;
-    let location = steps::next(place, &answer)?;
-    // SPEC: OCI distribution 1.1 does not ask registries for it; an upload that stays open expires there.
-    let cancel = Request::new(Method::DELETE, location);
-    let _ = place.endpoint.call_once(Some(&place.access), &cancel).await;
+    let location = steps::open(place).await?;
+    steps::cancel(place, location).await;
     Ok(())
 }
 
@@ -81,8 +76,7 @@ impl Upload<'_> {
 
     /// Opens an upload and returns where it goes, or `None` if the blob was mounted.
     async fn begin(&self, origin: Option<&str>) -> Outcome<Option<Url>> {
-        let path = format!("{}/blobs/uploads/", self.place.access.repository);
-        let mut url = self.place.endpoint.url(&path).await?;
+        let mut url = steps::begin(self.place).await?;
         let mut access = self.place.access.clone();
         if let Some(origin) = origin {
             url.query_pairs_mut()

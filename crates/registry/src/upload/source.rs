@@ -11,7 +11,7 @@ use tokio_util::io::ReaderStream;
 use crate::failure::Failure;
 
 /// How much is read of the store at once.
-const BUFFER: usize = 128 << 10;
+pub(super) const BUFFER: usize = 128 << 10;
 
 /// Why the store did not give all of a blob: the request that sends it tells no more than that its body broke.
 #[derive(Clone, Debug, Default)]

@@ -95,6 +95,25 @@ impl Upload<'_> {
     }
 }
 
+/// Returns the address that uploads to the repository begin at.
+pub(super) async fn begin(place: &Place) -> Outcome<Url> {
+    place.endpoint.url(&format!("{}/blobs/uploads/", place.access.repository)).await
+}
+
+/// Opens an upload and returns where it goes.
+pub(super) async fn open(place: &Place) -> Outcome<Url> {
+    let request = Request::new(Method::POST, begin(place).await?);
+    let answer = place.endpoint.call(Some(&place.access), &request).await?;
+    next(place, &answer)
+}
+
+/// Gives an upload up, as far as the registry lets one.
+pub(super) async fn cancel(place: &Place, location: Url) {
+    // SPEC: OCI distribution 1.1 does not ask registries for it; an upload that stays open expires there.
+    let request = Request::new(Method::DELETE, location);
+    let _ = place.endpoint.call_once(Some(&place.access), &request).await;
+}
+
 /// Returns where an upload is completed as the blob `digest`.
 pub(super) fn complete(location: &Url, digest: &Digest) -> Url {
     let mut url = location.clone();

@@ -11,8 +11,10 @@ use bytes::Bytes;
 use http::Method;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
+
+use crate::listening::Listening;
 
 mod access;
 mod answer;
@@ -23,9 +25,8 @@ pub use access::Access;
 /// A registry in this process. It ends when it is dropped.
 #[derive(Debug)]
 pub struct FakeRegistry {
-    address: SocketAddr,
     state: Arc<State>,
-    task: tokio::task::JoinHandle<()>,
+    listening: Listening,
 }
 
 /// What a registry does wrong, and when.
@@ -158,11 +159,11 @@ impl FakeRegistry {
     }
 
     async fn listen(state: State, tls: Option<TlsAcceptor>) -> std::io::Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let address = listener.local_addr()?;
         let state = Arc::new(state);
-        let task = tokio::spawn(accept(listener, state.clone(), tls));
-        Ok(Self { address, state, task })
+        let served = state.clone();
+        let listening =
+            Listening::start(move |stream| accepted(stream, served.clone(), tls.clone())).await?;
+        Ok(Self { state, listening })
     }
 
     /// Lets everyone read from now on.
@@ -173,13 +174,13 @@ impl FakeRegistry {
     /// Returns where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.listening.address
     }
 
     /// Returns host and port, as they stand in names of images.
     #[must_use]
     pub fn host(&self) -> String {
-        format!("localhost:{}", self.address.port())
+        format!("localhost:{}", self.listening.address.port())
     }
 
     /// Returns the methods and paths of all requests so far, in order.
@@ -219,12 +220,6 @@ impl FakeRegistry {
     }
 }
 
-impl Drop for FakeRegistry {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
 impl Store {
     fn put_manifest(&mut self, repository: &str, name: &str, media_type: &str, bytes: Bytes) {
         let digest = boxwright_image::manifest::digest_of(&bytes).to_string();
@@ -235,23 +230,15 @@ impl Store {
     }
 }
 
-async fn accept(listener: TcpListener, state: Arc<State>, tls: Option<TlsAcceptor>) {
-    // Connections end with the registry: the set aborts them when it is dropped.
-    let mut connections = tokio::task::JoinSet::new();
-    while let Ok((stream, _)) = listener.accept().await {
-        let (state, tls) = (state.clone(), tls.clone());
-        connections.spawn(async move {
-            match tls {
-                None => connection(stream, state).await,
-                // A client that does not trust the certificate hangs up, as it should.
-                Some(tls) => {
-                    if let Ok(stream) = tls.accept(stream).await {
-                        connection(stream, state).await;
-                    }
-                }
+async fn accepted(stream: TcpStream, state: Arc<State>, tls: Option<TlsAcceptor>) {
+    match tls {
+        None => connection(stream, state).await,
+        // A client that does not trust the certificate hangs up, as it should.
+        Some(tls) => {
+            if let Ok(stream) = tls.accept(stream).await {
+                connection(stream, state).await;
             }
-        });
-        while connections.try_join_next().is_some() {}
+        }
     }
 }
 
